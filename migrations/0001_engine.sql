@@ -1,0 +1,58 @@
+-- The engine's own tables: fences, ledger and outbox. They know nothing of users or sprints.
+CREATE SCHEMA onelane;
+
+-- One row a lane. `token` shuts out a worker whose claim is older than the one that wrote last (worker/batch.py);
+-- `seq` is the newest job of the lane that took effect or found nothing to change: a replay compares itself with it.
+-- The low fill factor keeps the two updates a batch on one page (HOT), without touching the index.
+CREATE TABLE onelane.fences (
+    lane  text COLLATE "C" PRIMARY KEY,
+    token bigint NOT NULL,
+    seq   bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
+
+-- One row for each job that reached an end: what became of it, when, why. The columns from `body` on are filled for
+-- dead letters only (status `dead`), which keep all that is needed to understand and replay them.
+--   applied, unchanged, rejected: the job's end.      dead: needs an operator.
+--   replaying: a dead letter on its way back to its lane; discarded, cancelled: an operator's end.
+CREATE TABLE onelane.ledger (
+    job_id           text COLLATE "C" PRIMARY KEY,
+    kind             text NOT NULL,
+    lane             text COLLATE "C" NOT NULL,
+    seq              bigint NOT NULL,
+    actor            text NOT NULL,
+    reason           text,
+    digest           text NOT NULL,
+    status           text NOT NULL CHECK (status IN ('applied', 'unchanged', 'rejected', 'dead', 'replaying', 'discarded', 'cancelled')),
+    code             text NOT NULL,
+    message          text NOT NULL,
+    before           jsonb,
+    after            jsonb,
+    attempts         integer NOT NULL DEFAULT 1,
+    worker           text NOT NULL,
+    token            bigint NOT NULL,
+    enqueued_at      timestamptz NOT NULL,
+    finished_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    body             bytea,
+    error_class      text,
+    sqlstate         text,
+    error            text,
+    traceback        text,
+    first_attempt_at timestamptz,
+    replays          integer NOT NULL DEFAULT 0
+);
+CREATE INDEX ledger_dead ON onelane.ledger (finished_at, job_id) WHERE status IN ('dead', 'replaying');
+CREATE INDEX ledger_dead_lane ON onelane.ledger (lane, seq) WHERE status IN ('dead', 'replaying');
+
+-- Follow-up jobs, effects and replays, written in the transaction of the change that causes them, delivered to Redis
+-- after its commit (worker/relay.py). `key` becomes the id of the job or effect, so a second delivery is recognized.
+CREATE TABLE onelane.outbox (
+    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    topic      text NOT NULL CHECK (topic IN ('job', 'effect', 'replay')),
+    key        text NOT NULL DEFAULT gen_random_uuid()::text,
+    kind       text NOT NULL,
+    payload    jsonb NOT NULL,
+    actor      text NOT NULL,
+    reason     text,
+    cause      text,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
