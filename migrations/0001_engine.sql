@@ -1,5 +1,37 @@
--- The engine's own tables: fences, ledger and outbox. They know nothing of users or sprints.
+-- The engine's own tables. They know nothing of users or sprints.
 CREATE SCHEMA onelane;
+
+-- The applied migration steps (worker/migrate/runner.py).
+CREATE TABLE onelane.migrations (
+    name       text COLLATE "C" PRIMARY KEY,
+    checksum   text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- How to undo each change that a step made to the shape it found, newest first (worker/migrate/surgery.py). An undo
+-- that could lose rows says how to find them, and whether they must go first.
+CREATE TABLE onelane.undo (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    step         text COLLATE "C" NOT NULL,
+    statement    text NOT NULL,
+    lost_table   text,
+    lost_query   text,
+    lost_reason  text,
+    lost_removes boolean
+);
+
+-- Every row that a migration removed or changed, as it was. `removed` and `changed` rows go back by `migrate down`;
+-- `conflict` rows had to go on the way back.
+CREATE TABLE onelane.archive (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    table_name  text NOT NULL,
+    record      jsonb NOT NULL,
+    replacement jsonb,
+    action      text NOT NULL CHECK (action IN ('removed', 'changed', 'conflict')),
+    reason      text NOT NULL,
+    step        text COLLATE "C" NOT NULL,
+    archived_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
 
 -- One row a lane. `token` shuts out a worker whose claim is older than the one that wrote last (worker/batch.py);
 -- `seq` is the newest job of the lane that took effect or found nothing to change: a replay compares itself with it.

@@ -24,7 +24,7 @@ share a lane. The statement locks and reads the rows it changes, and writes its 
 """
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any, ClassVar, Literal
@@ -32,6 +32,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from worker.errors import ConfigurationError, InvalidJob, UnknownKind
+
+Apply = Callable[[Any, list[dict[str, Any]], dict[str, Any]], Iterable[tuple[Any, ...]]]
 
 KINDS: dict[str, type["Job"]] = {}
 
@@ -50,13 +52,15 @@ class Job(BaseModel):
     """What the lane does after a dead letter of this kind."""
     max_attempts: ClassVar[int | None] = None
     """Attempts on transient errors before the job is dead; the setting of the same name when None."""
+    apply: ClassVar[Apply | None] = None
+    """A static method in place of the statement, for kinds that do more than SQL: (connection, jobs, context) → the rows
+    that the statement would return, `before`, `after` and `facts` as JSON texts. It runs inside the batch's transaction."""
     merge: ClassVar[bool] = False
     """Whether equal jobs that wait directly behind each other in a lane are applied once (the rest: `merged`)."""
 
-    @classmethod
-    def __pydantic_init_subclass__(cls, *, kind: str = "", **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, kind: str = "", **kwargs: Any) -> None:
         """Register the kind. Raises ConfigurationError when another class has it."""
-        super().__pydantic_init_subclass__(**kwargs)
+        super().__init_subclass__(**kwargs)
         if not kind:
             return
         other = KINDS.get(kind)
@@ -119,7 +123,9 @@ def parse(kind: str, payload: Any) -> Job:
 
 def explain(error: ValidationError) -> str:
     """One line that names each wrong field and what was expected; never the value, which may be personal."""
-    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'payload'}: {e['msg']}" for e in error.errors(include_url=False))
+    return "; ".join(
+        f"{'.'.join(map(str, e['loc'])) or 'payload'}: {e['msg']}" for e in error.errors(include_url=False)
+    )
 
 
 @cache

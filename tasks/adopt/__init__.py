@@ -1,0 +1,40 @@
+"""The adoption of the bot's real database: what is there, what is wrong, one final shape, and the way back."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+
+from tasks.adopt.refusal import refuse
+from tasks.adopt.steps import all_steps
+from tasks.adopt.target import TABLES
+from worker.migrate import Adoption, Outlook, Step
+
+
+class BotAdoption:
+    """The Triage Rotation Bot's part in `onelane migrate`."""
+
+    tables: Sequence[str] = tuple(f"public.{table.name}" for table in TABLES)
+
+    def steps(self) -> Sequence[Step]:
+        """From any shape to the final one."""
+        return all_steps()
+
+    def refuse(self, connection: psycopg.Connection[Any]) -> None:
+        """Raise ConfigurationError when this is not the bot's database."""
+        refuse(connection)
+
+    def check(self, connection: psycopg.Connection[Any]) -> Outlook:
+        raise NotImplementedError
+
+    def verify(self, connection: psycopg.Connection[Any]) -> list[str]:
+        raise NotImplementedError
+
+    def lockdown(self, connection: psycopg.Connection[Any], role: str) -> None:
+        raise NotImplementedError
+
+    def unlock(self, connection: psycopg.Connection[Any], role: str) -> None:
+        raise NotImplementedError
+
+
+ADOPTION: Adoption = BotAdoption()

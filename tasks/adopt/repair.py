@@ -1,0 +1,95 @@
+"""Mends rows, keeps each as it was, and puts them back.
+
+A row that is removed or changed goes to `onelane.archive` and into the bot's audit, in the same statement. The table is
+locked against writers first, but only if there is something to mend: what is judged is then what is changed.
+"""
+
+# ruff: noqa: S608 - every part of these statements is written in this package
+
+from collections.abc import Iterable
+
+from tasks.adopt import catalog
+from tasks.adopt.dirt import Dirt
+from worker.migrate.surgery import Surgery
+
+ACTOR = "onelane"
+
+def repair(surgery: Surgery, dirt: Iterable[Dirt]) -> None:
+    """Mend each kind of dirt, in order."""
+    for kind in dirt:
+        if not _present(surgery, kind):
+            continue
+        surgery.execute(f"LOCK TABLE {kind.table} IN SHARE ROW EXCLUSIVE MODE")
+        surgery.execute(_change(kind) if kind.change else _removal(kind), {"step": surgery.step, "what": kind.what})
+
+
+def _present(surgery: Surgery, kind: Dirt) -> bool:
+    row = surgery.connection.execute(f"SELECT EXISTS ({kind.rows})").fetchone()
+    return bool(row and row[0])
+
+
+def _removal(kind: Dirt) -> str:
+    audit = _audit(kind.table, "old", "DELETE", "old", "NULL", "%(what)s", "gone")
+    return f"""WITH gone AS (DELETE FROM {kind.table} g WHERE g.ctid IN ({kind.rows}) RETURNING to_jsonb(g) AS old),
+kept AS (INSERT INTO onelane.archive (table_name, record, action, reason, step)
+         SELECT '{kind.table}', old, 'removed', %(what)s, %(step)s FROM gone)
+{audit}"""
+
+
+def _change(kind: Dirt) -> str:
+    audit = _audit(kind.table, "new", "UPDATE", "old", "new", "%(what)s", "mended")
+    return f"""WITH was AS (SELECT t.ctid AS place, to_jsonb(t) AS old FROM {kind.table} t WHERE t.ctid IN ({kind.rows})),
+mended AS (UPDATE {kind.table} m SET {kind.change} FROM was WHERE m.ctid = was.place
+           RETURNING was.old, to_jsonb(m) AS new),
+kept AS (INSERT INTO onelane.archive (table_name, record, replacement, action, reason, step)
+         SELECT '{kind.table}', old, new, 'changed', %(what)s, %(step)s FROM mended)
+{audit}"""
+
+
+def _audit(table: str, row: str, operation: str, old: str, new: str, reason: str, source: str) -> str:  # noqa: PLR0913, PLR0917
+    return f"""INSERT INTO audit_logs
+    (table_name, record_id, operation, old_values, new_values, changed_by, changed_at, reason)
+SELECT '{table}', ({row} ->> 'id')::integer, '{operation}', {old}, {new}, '{ACTOR}', clock_timestamp(), {reason}
+FROM {source}"""
+
+
+def restore(surgery: Surgery) -> None:
+    """Put back what the step removed or changed. A row that was written since stays; the archive keeps its old form."""
+    tables = surgery.connection.execute(
+        "SELECT DISTINCT table_name FROM onelane.archive WHERE step = %s AND action <> 'conflict' ORDER BY table_name",
+        (surgery.step,),
+    ).fetchall()
+    for (table,) in tables:
+        # `updated_at` goes back too, so its trigger must not set it.
+        surgery.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        surgery.execute(_reinsertion(table), {"step": surgery.step, "table": table})
+        changed = surgery.connection.execute(
+            "SELECT id FROM onelane.archive WHERE step = %s AND table_name = %s AND action = 'changed' ORDER BY id DESC",
+            (surgery.step, table),
+        ).fetchall()
+        names = ", ".join(catalog.columns(surgery.connection, table))
+        for (entry,) in changed:
+            surgery.execute(_reversal(table, names), {"entry": entry})
+        surgery.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+
+
+def _reinsertion(table: str) -> str:
+    mine = "a.step = %(step)s AND a.table_name = %(table)s AND a.action = 'removed'"
+    audit = _audit(table, "new", "INSERT", "NULL", "new", "'restored by migrate down'", "back")
+    return f"""WITH back AS (
+    INSERT INTO {table} AS t
+    SELECT r.* FROM onelane.archive a, jsonb_populate_record(NULL::{table}, a.record) r WHERE {mine} ORDER BY a.id
+    ON CONFLICT DO NOTHING RETURNING to_jsonb(t) AS new),
+cleared AS (DELETE FROM onelane.archive a USING back WHERE {mine} AND a.record = back.new)
+{audit}"""
+
+
+def _reversal(table: str, names: str) -> str:
+    audit = _audit(table, "new", "UPDATE", "old", "new", "'restored by migrate down'", "back")
+    return f"""WITH entry AS (SELECT * FROM onelane.archive WHERE id = %(entry)s),
+back AS (
+    UPDATE {table} t SET ({names}) = (SELECT {names} FROM jsonb_populate_record(NULL::{table}, entry.record))
+    FROM entry WHERE to_jsonb(t) - 'updated_at' = entry.replacement - 'updated_at'
+    RETURNING entry.replacement AS old, to_jsonb(t) AS new),
+cleared AS (DELETE FROM onelane.archive WHERE id = %(entry)s AND EXISTS (SELECT FROM back))
+{audit}"""

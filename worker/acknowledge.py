@@ -1,0 +1,60 @@
+"""Acknowledge: the last step of a job's way. What has ended is taken off its lane, and the lane is given back.
+
+Called after the commit. If it never comes to that, the lease ends, the next claim finds the jobs in the ledger, and
+acknowledges them then. Every call carries the claim's token: one that is no longer in force changes nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis import Redis
+
+from worker.entry import End, Entry
+from worker.lane import Keys
+from worker.script import Call, run_all
+from worker.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """The lane waits: `delay_ms` from now, with its head's new memory (None: nothing was its fault)."""
+
+    delay_ms: int
+    memory: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The lane is stopped until a person resumes it; `note` is JSON."""
+
+    note: str
+
+
+@dataclass(slots=True)
+class Settled:
+    """How far a claimed lane has come: the jobs that ended, in order, and what happens to the lane then."""
+
+    lane: str
+    ends: list[tuple[Entry, End]] = field(default_factory=list)
+    then: Park | Hold | None = None
+
+
+def acknowledge(
+    redis: Redis, keys: Keys, settings: Settings, token: int, lanes: Iterable[Settled], *, clock_floor: int = 0
+) -> None:
+    """Give claimed lanes back, in one round trip. Raises redis.RedisError; it can be called again as it is."""
+    calls = []
+    for settled in lanes:
+        lane, then = settled.lane, settled.then
+        if isinstance(then, Hold):
+            calls.append(Call("hold", (lane, 0, then.note), {"lane": lane}))
+        if settled.ends or not isinstance(then, Park):
+            outcomes = [part for entry, end in settled.ends for part in (entry.envelope.id, entry.outcome(end))]
+            keep = int(isinstance(then, Park))
+            args = (lane, token, len(settled.ends), keep, settings.outcome_seconds * 1000, *outcomes)
+            calls.append(Call("acknowledge", args, {"lane": lane}))
+        if isinstance(then, Park):
+            args = (lane, token, then.delay_ms * 1000, then.memory or "", clock_floor)
+            calls.append(Call("park", args, {"lane": lane}))
+    run_all(redis, keys, calls)

@@ -1,0 +1,79 @@
+"""The Celery app: `celery -A worker.app worker` and `celery -A worker.app flower` work as any Celery user expects.
+
+A worker runs one task, the drain. It is a prefork worker with one process: one job at a time, yet heartbeats, remote
+control and time limits go on while it works. `acks_late` with a prefetch of one leaves a second bell to another worker.
+"""
+
+import atexit
+from functools import cache
+from typing import Any
+
+from celery import Celery, Task
+from redis import Redis
+
+from worker.alerts import Alerts
+from worker.bell import DRAIN, QUEUE
+from worker.drain import Drain
+from worker.events import Events
+from worker.job import load_kinds
+from worker.lane import Keys
+from worker.redis_client import redis_client
+from worker.session import Session
+from worker.settings import Settings
+from worker.watch import WatchStep
+
+settings = Settings.load()
+load_kinds(settings.task_modules)
+
+app = Celery("onelane", broker=settings.broker)
+app.onelane_settings = settings
+app.steps["worker"].add(WatchStep)
+app.conf.update(
+    task_default_queue=QUEUE,
+    task_acks_late=True,
+    task_ignore_result=True,
+    task_time_limit=settings.task_time_limit_seconds,
+    task_serializer="json",
+    accept_content=["json"],
+    worker_concurrency=1,
+    worker_prefetch_multiplier=1,
+    worker_send_task_events=True,
+    worker_hijack_root_logger=True,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_transport_options={
+        "visibility_timeout": 2 * settings.task_time_limit_seconds,
+        "socket_timeout": 30,
+        "socket_connect_timeout": settings.connect_timeout_seconds,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "unacked_mutex_expire": 10,
+    },
+)
+
+
+class Workplace:
+    """What one worker process keeps between its drains."""
+
+    def __init__(self, hostname: str) -> None:
+        self.hostname = hostname
+        self.redis: Redis = redis_client(settings)
+        self.alerts = Alerts(self.redis, Keys(settings.prefix), settings)
+        self.session = Session(settings, self.alerts, f"onelane {hostname}")
+        atexit.register(self.session.close)
+
+
+@cache
+def workplace(hostname: str) -> Workplace:
+    """The process's own workplace, made at its first drain: after the fork, never shared."""
+    return Workplace(hostname)
+
+
+@app.task(bind=True, name=DRAIN)
+def drain(self: Task) -> str:
+    """Claim ready lanes, apply their jobs, acknowledge, until nothing is ready; answers with what was done."""
+    here = workplace(self.request.hostname)
+    events = Events(app, here.hostname, self.request.id)
+    counts = Drain(settings, here.redis, here.session, here.alerts, events, here.hostname, self.request.id).run()
+    return ", ".join(f"{number} {what}" for what, number in sorted(counts.items())) or "nothing to do"

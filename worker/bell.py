@@ -1,0 +1,38 @@
+"""The bell: a Celery message that says "something is ready", and nothing more.
+
+Kombu's Redis transport can lose, repeat and reorder messages, so a message carries no job. A lost bell costs a second
+(worker/watch.py rings again), a superfluous one an empty claim. So ringing never raises and never waits for long.
+"""
+
+import logging
+from functools import lru_cache
+
+from celery import Celery
+
+from worker.settings import Settings
+
+QUEUE = "onelane"
+DRAIN = "onelane.drain"
+
+log = logging.getLogger(__name__)
+
+
+@lru_cache(maxsize=8)
+def ringer(broker: str, timeout_seconds: float) -> Celery:
+    """A Celery app that only sends: it never waits for a broker longer than the timeout."""
+    app = Celery("onelane-bell", broker=broker, set_as_current=False)
+    app.conf.update(
+        task_ignore_result=True,
+        task_publish_retry=False,
+        broker_connection_timeout=timeout_seconds,
+        broker_transport_options={"socket_timeout": timeout_seconds, "socket_connect_timeout": timeout_seconds},
+    )
+    return app
+
+
+def ring(settings: Settings) -> None:
+    """Call a worker."""
+    try:
+        ringer(settings.broker, settings.redis_timeout_ms / 1000).send_task(DRAIN, queue=QUEUE, ignore_result=True)
+    except Exception as error:  # noqa: BLE001 - whatever a transport raises, the timer rings again
+        log.warning("The bell could not be rung (%s); a worker's timer will.", type(error).__name__)

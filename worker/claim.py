@@ -1,0 +1,84 @@
+"""Claim: a drain takes ready lanes, each with its next jobs, for the length of a lease.
+
+The token is a growing number that proves the claim: PostgreSQL compares it before anything is written (batch.py), Redis
+before anything is taken off a lane (acknowledge.py). The lease only decides how soon a dead worker's lanes are taken
+back; a claim that outlives it does no harm.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+
+from worker.bell import ring
+from worker.lane import Keys
+from worker.script import run
+from worker.settings import Settings
+
+CLAIM_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedLane:
+    """A lane under a claim: its next jobs, and what is remembered of its head."""
+
+    name: str
+    jobs: list[bytes]
+    attempts: int
+    first_attempt: int | None
+    """When the head failed first, µs."""
+    crashes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a drain holds: lanes under one token."""
+
+    token: int
+    lanes: list[ClaimedLane]
+    cancellations: int
+    """How many jobs, anywhere, are marked as cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """Nothing is ready; `wait_seconds` says how long nothing will become so by itself."""
+
+    wait_seconds: float
+
+
+class Claimer:
+    """Claims for one drain. Each claim has a number, so a repeated call (a lost reply) gives the same claim again."""
+
+    def __init__(self, redis: Redis, keys: Keys, settings: Settings, drain: str) -> None:
+        self._redis, self._keys, self._settings, self._drain = redis, keys, settings, drain
+        self._number = 0
+
+    def claim(self) -> Claim | Nothing:
+        """Take what is ready, oldest first; also end any earlier claim number. Raises redis.RedisError."""
+        s = self._settings
+        self._number += 1
+        times = (s.lease_ms * 1000, s.linger_ms * 1000, s.slice_ms * 1000)
+        args = (self._drain, self._number, int(self._number == 1), s.claim_lanes, s.claim_jobs, CLAIM_BYTES, *times)
+        word, must_ring, *rest = run(self._redis, self._keys, "claim", *args, grant=self._drain)
+        if must_ring:
+            ring(s)
+        if word == b"empty":
+            return Nothing(rest[0] / 1_000_000)
+        token, cancellations, *fields = rest
+        lanes = [_claimed_lane(*fields[i : i + 4]) for i in range(0, len(fields), 4)]
+        return Claim(int(token), lanes, cancellations)
+
+    def linger(self, wait_seconds: float) -> None:
+        """Wait until an enqueue calls, or the time is over. Raises redis.RedisError."""
+        self._redis.blpop([self._keys.named("wake")], timeout=wait_seconds)
+
+    def leave(self) -> None:
+        """Nobody shall wait for this drain any more; if work stays behind, another one is called."""
+        if run(self._redis, self._keys, "leave", self._drain, grant=self._drain):
+            ring(self._settings)
+
+
+def _claimed_lane(name: bytes, memory: bytes, crashes: int, jobs: list[bytes]) -> ClaimedLane:
+    attempts, _, first = memory.partition(b" ")
+    return ClaimedLane(name.decode(), jobs, int(attempts or 0), int(first) if first else None, crashes)

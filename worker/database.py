@@ -1,0 +1,63 @@
+"""The one PostgreSQL connection of a worker or a command, with limits on how long anything may take.
+
+A dead server is noticed by `connect_timeout`, TCP keepalives and `tcp_user_timeout`; a stuck statement by
+`statement_timeout` and `lock_timeout`. The session is in UTC, since the bot's columns are timestamps without time zone.
+"""
+
+import psycopg
+from psycopg import Connection
+from psycopg.conninfo import conninfo_to_dict
+
+from worker.errors import ConfigurationError
+from worker.settings import Settings
+
+NEEDED_TABLES = ("fences", "ledger", "outbox")
+
+
+def connect(settings: Settings, *, name: str = "onelane") -> Connection:
+    """A connection with our limits, in autocommit mode: each unit of work opens its own transaction.
+
+    Raises psycopg.OperationalError when the server can't be reached.
+    """
+    return psycopg.connect(
+        settings.require_database(),
+        autocommit=True,
+        application_name=name,
+        connect_timeout=settings.connect_timeout_seconds,
+        keepalives_idle=10,
+        keepalives_interval=5,
+        keepalives_count=3,
+        tcp_user_timeout=20_000,
+        options=(
+            f"-c statement_timeout={settings.statement_timeout_ms} -c lock_timeout={settings.lock_timeout_ms}"
+            " -c TimeZone=UTC -c plan_cache_mode=force_generic_plan -c jit=off"
+        ),
+    )
+
+
+def require_usable(settings: Settings) -> None:
+    """Raise ConfigurationError, in a sentence without passwords, unless the database answers and is migrated."""
+    try:
+        with connect(settings) as connection:
+            found = connection.execute(
+                "SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace('onelane') AND relname = ANY(%s)",
+                [list(NEEDED_TABLES)],
+            ).fetchone()
+    except psycopg.Error as error:
+        raise ConfigurationError(unreachable(settings, error)) from None
+    if found is None or found[0] != len(NEEDED_TABLES):
+        raise ConfigurationError("The database is not migrated yet: run `onelane migrate up`.")
+
+
+def unreachable(settings: Settings, error: psycopg.Error) -> str:
+    """One sentence on why the database can't be used; never the password."""
+    try:
+        parts = conninfo_to_dict(settings.require_database())
+    except psycopg.ProgrammingError:
+        return "ONELANE_DATABASE_URL is not a PostgreSQL URL; expected postgresql://user:password@host:port/database."
+    where = f"{parts.get('dbname') or 'the default database'} at {parts.get('host') or 'the local socket'}"
+    text = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+    password = parts.get("password")
+    if password:
+        text = text.replace(str(password), "…")
+    return f"PostgreSQL ({where}) can't be used: {text.removeprefix('connection failed: ')}"

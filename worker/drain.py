@@ -1,0 +1,184 @@
+"""The drain: claim ready lanes, apply their jobs, acknowledge, until nothing is ready or the time slice ends.
+
+A claim's jobs are applied together (batch.py); if that fails, one by one (isolation.py). An outage is nobody's fault:
+the lanes are given back as they were, and the drain waits for the server.
+
+What a crash leaves, point by point: a claim without a batch ends with its lease and counts as a crash of the heads,
+which are then claimed alone; after `max_deliveries` of them a head is a dead letter. A committed batch without its
+acknowledgement is recognized by the ledger. A drain that vanishes while it lingers is missed for a second.
+"""
+
+import logging
+import time
+from collections import Counter
+from typing import Any
+
+from pydantic_core import from_json
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError, TimeoutError as RedisTimeoutError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from worker.acknowledge import Park, Settled, acknowledge
+from worker.alerts import Alerts
+from worker.batch import Batch, apply
+from worker.claim import Claim, ClaimedLane, Claimer
+from worker.entry import End, Entry, dead
+from worker.events import Events
+from worker.isolation import Isolation, ServerFault, holds_after_dead
+from worker.lane import Keys
+from worker.relay import Relay
+from worker.script import run
+from worker.session import Outage, Session
+from worker.settings import Settings
+from worker.verdict import Failure, Fault, judge
+
+log = logging.getLogger(__name__)
+
+
+class Drain:
+    """One drain of one worker: made by the Celery task, gone with it. The session outlives it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        redis: Redis,
+        session: Session,
+        alerts: Alerts,
+        events: Events,
+        worker: str,
+        name: str,
+    ) -> None:
+        self._settings, self._redis, self._session, self._alerts = settings, redis, session, alerts
+        self._events, self._worker = events, worker
+        self._keys = Keys(settings.prefix)
+        self._claimer = Claimer(redis, self._keys, settings, name)
+        self._relay = Relay(redis, self._keys, settings)
+        self._deadline = time.monotonic() + settings.slice_ms / 1000
+        self.counts: Counter[str] = Counter()
+
+    def run(self) -> Counter[str]:
+        """Drain until nothing is ready for a while, or the time slice ends; how many jobs came to which end.
+
+        Raises redis.RedisError; what was claimed then comes back with its lease.
+        """
+        linger_until = 0.0
+        try:
+            self._deliver_outbox()
+            while time.monotonic() < self._deadline:
+                claim = self._claimer.claim()
+                if isinstance(claim, Claim):
+                    self._work(claim)
+                    linger_until = 0.0
+                    continue
+                now = time.monotonic()
+                linger_until = linger_until or min(now + self._settings.linger_ms / 1000, self._deadline)
+                if now >= linger_until:
+                    break
+                self._claimer.linger(min(claim.wait_seconds, linger_until - now))
+        except Outage:
+            self.counts["outage"] += 1
+        self._claimer.leave()
+        return self.counts
+
+    def _deliver_outbox(self) -> None:
+        try:
+            self._relay.deliver(self._session.connection(self._deadline))
+        except Exception as error:
+            if judge(error).fault is not Fault.OUTAGE or isinstance(error, RedisConnectionError | RedisTimeoutError):
+                raise
+            self._session.lost()
+
+    def _work(self, claim: Claim) -> None:
+        lanes = {lane.name: self._entries(claim, lane) for lane in claim.lanes}
+        entries = [entry for each in lanes.values() for entry in each]
+        began = time.monotonic()
+        try:
+            if any(entry.end is not None and holds_after_dead(entry) for entry in entries):
+                self._one_by_one(claim, lanes)
+                return
+            batch = apply(self._session.connection(self._deadline), claim.token, self._worker, lanes)
+        except Outage:
+            self._give_back(claim)
+            raise
+        except Exception as error:  # noqa: BLE001 - judged in the next line
+            if judge(error).fault is Fault.OUTAGE:
+                self._session.lost()
+                self._give_back(claim)
+                return
+            log.info("A batch of %d jobs failed (%s); applying them one by one.", len(entries), type(error).__name__)
+            self._one_by_one(claim, lanes)
+            return
+        self._settle_batch(claim, batch, time.monotonic() - began)
+
+    def _settle_batch(self, claim: Claim, batch: Batch, seconds: float) -> None:
+        settled = [Settled(lane, pairs) for lane, pairs in batch.ends.items()]
+        settled += [Settled(lane.name, then=Park(0)) for lane in claim.lanes if lane.name not in batch.ends]
+        self._acknowledge(claim, settled, seconds, batch.newest_token)
+        if batch.outbox:
+            self._deliver_outbox()
+
+    def _one_by_one(self, claim: Claim, lanes: dict[str, list[Entry]]) -> None:
+        connection = self._session.connection(self._deadline)
+        isolation = Isolation(connection, claim.token, self._worker, self._settings, self._hold, self._retried)
+        for number, lane in enumerate(claim.lanes):
+            began = time.monotonic()
+            try:
+                settled = isolation.apply_lane(lane, lanes[lane.name])
+            except ServerFault as fault:
+                self._session.lost()
+                rest = [Settled(other.name, then=Park(0)) for other in claim.lanes[number + 1 :]]
+                self._acknowledge(claim, [fault.settled, *rest], time.monotonic() - began)
+                return
+            self._acknowledge(claim, [settled], time.monotonic() - began)
+        self._deliver_outbox()
+
+    def _give_back(self, claim: Claim) -> None:
+        self._acknowledge(claim, [Settled(lane.name, then=Park(0)) for lane in claim.lanes], 0)
+
+    def _acknowledge(self, claim: Claim, lanes: list[Settled], seconds: float, clock_floor: int = 0) -> None:
+        """Take what ended off the lanes. While Redis is away this worker's word is still the fastest way back: it is
+        repeated until the lease is over anyway."""
+        patience = Retrying(
+            retry=retry_if_exception_type((RedisConnectionError, RedisTimeoutError)),
+            stop=stop_after_delay(self._settings.lease_ms / 1000),
+            wait=wait_random_exponential(multiplier=0.05, max=1),
+            reraise=True,
+        )
+        patience(acknowledge, self._redis, self._keys, self._settings, claim.token, lanes, clock_floor=clock_floor)
+        pairs = [pair for settled in lanes for pair in settled.ends if not pair[1].repeated]
+        self.counts.update(end.status for _, end in pairs)
+        self._events.ended(pairs, seconds)
+        for entry, end in pairs:
+            if end.status == "dead":
+                why = end.failure.message if end.failure is not None else end.message
+                self._alerts.begin(
+                    "dead", f"{entry.envelope.kind} {entry.envelope.id} is a dead letter ({end.code}): {why}"
+                )
+
+    def _hold(self, lane: str, note: str) -> None:
+        run(self._redis, self._keys, "hold", lane, 0, note, lane=lane)
+        self._alerts.begin(f"held:{lane}", f"The lane {lane} is held: {from_json(note)['why']}")
+
+    def _retried(self, entry: Entry, failure: Failure, traceback: str) -> None:
+        self.counts["retried"] += 1
+        self._events.retried(entry, f"{failure.error_class}: {failure.message}", traceback)
+
+    def _entries(self, claim: Claim, lane: ClaimedLane) -> list[Entry]:
+        """The jobs of a lane as entries: what is remembered of the head, and what operators have cancelled."""
+        entries = [Entry.read(lane.name, raw) for raw in lane.jobs]
+        now = time.time_ns() // 1000
+        entries = [entry.tried(1, now) for entry in entries]
+        if entries:
+            entries[0] = entries[0].tried(lane.attempts + 1, lane.first_attempt or now)
+            if lane.crashes >= self._settings.max_deliveries:
+                found = Failure(
+                    Fault.PERMANENT, "CrashLoop", None, f"{lane.crashes} workers died or hung under this job"
+                )
+                entries[0] = entries[0].ended(dead("crash_loop", found))
+        return [self._unless_cancelled(entry) for entry in entries] if claim.cancellations else entries
+
+    def _unless_cancelled(self, entry: Entry) -> Entry:
+        note = self._redis.hget(self._keys.named("cancelled"), entry.envelope.id)
+        if note is None:
+            return entry
+        return entry.ended(End("cancelled", "cancelled", f"An operator cancelled this: {from_json(note)['why']}"))

@@ -1,0 +1,111 @@
+"""An entry: one job of a claim on its way through a batch, and the end that it comes to."""
+
+from base64 import b64encode
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any, Self
+
+from worker.envelope import Envelope, decode
+from worker.errors import Damaged, InvalidJob, UnknownKind
+from worker.job import Job, parse
+from worker.outcome import packed
+from worker.verdict import Failure, Fault
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a job ended; rows are JSON texts. `repeated` means that the ledger knew it already."""
+
+    status: str
+    code: str
+    message: str
+    before: str | None = None
+    after: str | None = None
+    failure: Failure | None = None
+    traceback: str | None = None
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One job of a claim. `job` is None when it can't be run: then `end` says why, or its kind is not known yet."""
+
+    raw: bytes
+    envelope: Envelope
+    job: Job | None
+    end: End | None = None
+    attempts: int = 1
+    first_attempt: int | None = field(default=None)
+
+    @classmethod
+    def read(cls, lane: str, raw: bytes) -> Self:
+        """The entry for these bytes of a lane; whatever they are, an entry comes of them."""
+        try:
+            envelope = decode(raw)
+        except Damaged as error:
+            digest = blake2b(lane.encode() + b"\0" + raw, digest_size=9).hexdigest()
+            envelope = Envelope(0, f"damaged:{digest}", "?", lane, "?", None, 0, digest, None)
+            return cls(raw, envelope, None, dead("damaged", Failure(Fault.PERMANENT, "Damaged", None, str(error))))
+        if envelope.lane != lane:
+            found = Failure(
+                Fault.PERMANENT, "WrongLane", None, f"it is addressed to {envelope.lane!r}, not to {lane!r}"
+            )
+            return cls(raw, replace(envelope, lane=lane), None, dead("wrong_lane", found))
+        return cls._validated(raw, envelope)
+
+    @classmethod
+    def _validated(cls, raw: bytes, envelope: Envelope) -> Self:
+        try:
+            job = parse(envelope.kind, envelope.payload)
+        except UnknownKind:
+            return cls(raw, envelope, None)
+        except InvalidJob as error:
+            return cls(raw, envelope, None, dead("invalid", Failure(Fault.PERMANENT, "InvalidJob", None, str(error))))
+        if job.lane() != envelope.lane:
+            found = Failure(Fault.PERMANENT, "WrongLane", None, f"its payload belongs on {job.lane()!r}")
+            return cls(raw, envelope, None, dead("wrong_lane", found))
+        return cls(raw, envelope, job)
+
+    def ended(self, end: End) -> "Entry":
+        """The same entry with its end decided: a batch only records it."""
+        return replace(self, end=end)
+
+    def tried(self, attempts: int, first_attempt: int) -> "Entry":
+        """The same entry with its memory of failed attempts; `first_attempt` in µs."""
+        return replace(self, attempts=attempts, first_attempt=first_attempt)
+
+    def ledger_row(self, end: End) -> dict[str, Any]:
+        """What record.sql takes; a dead letter keeps its bytes and its error."""
+        e = self.envelope
+        row: dict[str, Any] = {
+            "id": e.id,
+            "kind": e.kind,
+            "lane": e.lane,
+            "seq": e.seq,
+            "actor": e.actor,
+            "reason": e.reason,
+            "digest": e.digest,
+            "status": end.status,
+            "code": end.code,
+            "message": end.message,
+            "before": end.before,
+            "after": end.after,
+            "attempts": self.attempts,
+            "at": e.at,
+        }
+        if end.failure is not None:
+            row["error_class"], row["sqlstate"] = end.failure.error_class, end.failure.sqlstate
+            row["error"], row["traceback"] = end.failure.message, end.traceback
+            row["first_attempt"] = self.first_attempt
+            row["body"] = b64encode(self.raw).decode()
+        return {name: value.replace("\0", "\ufffd") if isinstance(value, str) else value for name, value in row.items()}
+
+    def outcome(self, end: End) -> bytes:
+        """What `wait` reads."""
+        return packed(self.envelope.digest, end.status, end.code, end.message, end.before, end.after)
+
+
+def dead(code: str, failure: Failure, traceback: str | None = None) -> End:
+    """The end of a job that needs an operator."""
+    message = "This could not be carried out. The operators have been told and can repeat it."
+    return End("dead", code, message, failure=failure, traceback=traceback)

@@ -1,0 +1,125 @@
+"""Isolation: when a batch fails, its jobs are applied one by one, so that only the guilty one is judged.
+
+A lane stops at a job that must be tried again: the job stays at the head, its successors behind it. A job that has no
+attempt left, or never will work, becomes a dead letter; then the lane goes on, or is held if the job's kind says so. The
+hold is set before the dead letter is recorded: whatever is killed between, the lane does not go on after it.
+"""
+
+import json
+import logging
+import time
+import traceback
+from collections.abc import Callable, Sequence
+
+from psycopg import Connection
+
+from worker.acknowledge import Park, Settled
+from worker.batch import apply
+from worker.claim import ClaimedLane
+from worker.entry import End, Entry, dead
+from worker.job import KINDS
+from worker.retry import backoff_ms
+from worker.settings import Settings
+from worker.verdict import Failure, Fault, MustWait, NotKnownYet, judge
+
+TRACEBACK_CHARACTERS = 8000
+
+log = logging.getLogger(__name__)
+
+
+class ServerFault(Exception):  # noqa: N818 - says whose fault it is
+    """The server failed, not the job; `settled` is how far the lane had come."""
+
+    def __init__(self, settled: Settled) -> None:
+        super().__init__("the server failed")
+        self.settled = settled
+
+
+class Isolation:
+    """Applies the jobs of one claim one by one. `hold` stops a lane, with a note."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        token: int,
+        worker: str,
+        settings: Settings,
+        hold: Callable[[str, str], object],
+        retried: Callable[[Entry, Failure, str], object],
+    ) -> None:
+        self._connection, self._token, self._worker, self._settings = connection, token, worker, settings
+        self._hold, self._retried = hold, retried
+
+    def apply_lane(self, lane: ClaimedLane, entries: Sequence[Entry]) -> Settled:
+        """Apply a lane's jobs in order, up to the first that must be tried again or ends with a hold.
+
+        Raises ServerFault, with what was settled before it.
+        """
+        settled = Settled(lane.name)
+        for entry in entries:
+            try:
+                done, settled.then = self._apply(lane.name, entry)
+            except Exception as error:  # noqa: BLE001 - every error is judged; that is what this module is for
+                if judge(error).fault is not Fault.OUTAGE:
+                    raise
+                settled.then = Park(0)
+                raise ServerFault(settled) from error
+            if done is None:
+                break
+            settled.ends.append(done)
+            if self._holds(*done):
+                break
+        return settled
+
+    def _apply(self, lane: str, entry: Entry) -> tuple[tuple[Entry, End] | None, Park | None]:
+        """The entry and its end, or None and how the lane is parked (None: it is no longer ours)."""
+        if entry.end is None:
+            try:
+                return self._commit(lane, entry), None
+            except Exception as error:  # noqa: BLE001 - judged in the next line
+                decision = self._decide(entry, error)
+            if isinstance(decision, Park):
+                return None, decision
+            entry = entry.ended(decision)
+        if entry.end is not None and self._holds(entry, entry.end):
+            reason = f"dead letter {entry.envelope.id} ({entry.envelope.kind}): {entry.end.code}"
+            self._hold(lane, json.dumps({"by": self._worker, "why": reason, "at": time.time()}))
+        return self._commit(lane, entry), None
+
+    def _commit(self, lane: str, entry: Entry) -> tuple[Entry, End] | None:
+        batch = apply(self._connection, self._token, self._worker, {lane: [entry]})
+        return batch.ends[lane][0] if lane in batch.ends else None
+
+    def _decide(self, entry: Entry, error: Exception) -> Park | End:
+        """Try again later, or how the job ends. Raises the error itself when it is the server's."""
+        failure = judge(error)
+        if failure.fault is Fault.OUTAGE:
+            raise error
+        where = "".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:]
+        if entry.attempts < self._attempts_allowed(entry, failure.fault):
+            self._retried(entry, failure, where)
+            log.warning("%s %s failed (%s); trying again.", entry.envelope.kind, entry.envelope.id, failure.error_class)
+            return Park(backoff_ms(entry.attempts, self._settings), f"{entry.attempts} {entry.first_attempt}")
+        if isinstance(error, MustWait):
+            return End("rejected", error.code, error.message)
+        if isinstance(error, NotKnownYet):
+            return dead("unknown_kind", failure, where)
+        return dead("permanent" if failure.fault is Fault.PERMANENT else "exhausted", failure, where)
+
+    def _attempts_allowed(self, entry: Entry, fault: Fault) -> int:
+        if fault is Fault.PERMANENT:
+            return 0
+        if fault is Fault.ORDER:
+            return self._settings.order_attempts
+        own = entry.job.max_attempts if entry.job is not None else None
+        return own or self._settings.max_attempts
+
+    @staticmethod
+    def _holds(entry: Entry, end: End) -> bool:
+        return end.status == "dead" and holds_after_dead(entry)
+
+
+def holds_after_dead(entry: Entry) -> bool:
+    """Whether the lane stops after a dead letter of this kind."""
+    kind = KINDS.get(entry.envelope.kind)
+    return kind is not None and kind.after_dead == "hold"

@@ -1,0 +1,16 @@
+-- The one clock of a partition: max(last + 1, Redis TIME in µs). Its numbers order jobs and claims, and go on growing
+-- even if Redis has lost its data. Written with %.0f, since Lua prints large numbers with an exponent.
+local function now_us()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+local function take_numbers(clock, count)
+  local first = math.max(tonumber(redis.call('GET', clock) or '0') + 1, now_us())
+  redis.call('SET', clock, text(first + count - 1))
+  return first
+end

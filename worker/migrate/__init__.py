@@ -1,0 +1,25 @@
+"""Migrations: numbered steps, each committed together with its mark, or not at all.
+
+`yoyo-migrations` was considered and left out: it marks a step in another transaction than the one that applied
+it, so a kill between the two leaves a step that is there but not marked, and the next run fails on it. Here the step
+and its row in `onelane.migrations` are one transaction, under an advisory lock that serialises migrators.
+"""
+
+from worker.migrate.adoption import Adoption, Finding, Outlook
+from worker.migrate.runner import Done, Rehearsal, StepStatus, down, migrate, rehearse, require_migrated, status
+from worker.migrate.step import Step
+
+__all__ = [
+    "Adoption",
+    "Done",
+    "Finding",
+    "Outlook",
+    "Rehearsal",
+    "Step",
+    "StepStatus",
+    "down",
+    "migrate",
+    "rehearse",
+    "require_migrated",
+    "status",
+]

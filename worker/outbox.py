@@ -1,0 +1,16 @@
+"""The outbox: jobs that are part of somebody's own transaction. It needs a psycopg connection and nothing else."""
+
+from typing import Any
+
+from pydantic_core import to_json
+
+from worker.job import Job
+from worker.query import query
+
+
+def put(connection: Any, job: Job, *, actor: str, reason: str | None, job_id: str) -> None:
+    """Write a job into the outbox, in the connection's own transaction; the relay delivers it after the commit."""
+    payload = to_json(job.model_dump(mode="json")).decode()
+    connection.execute(
+        query("outbox_put"), {"id": job_id, "kind": job.kind, "payload": payload, "actor": actor, "reason": reason}
+    )

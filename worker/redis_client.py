@@ -1,0 +1,51 @@
+"""The one Redis client of a process, with limits on how long anything may take.
+
+redis-py repeats a command whose reply was lost; every script of ours may be repeated, so a few quick retries are safe.
+"""
+
+from typing import Any
+
+from redis import Redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.retry import Retry
+
+from worker.errors import ConfigurationError
+from worker.settings import Settings
+
+RETRIES = 2
+
+
+def redis_client(settings: Settings) -> Redis:
+    """A client for the lanes' Redis; it connects on first use. Raises ConfigurationError when the URL is none."""
+    try:
+        return Redis.from_url(
+            settings.require_redis(),
+            socket_timeout=settings.redis_timeout_ms / 1000,
+            socket_connect_timeout=settings.connect_timeout_seconds,
+            health_check_interval=30,
+            retry=Retry(ExponentialWithJitterBackoff(cap=0.2, base=0.01), RETRIES),
+        )
+    except ValueError as error:
+        raise ConfigurationError(f"ONELANE_REDIS_URL is not a Redis URL: {error}") from None
+
+
+def require_usable(redis: Redis) -> None:
+    """Raise ConfigurationError, in a sentence without passwords, unless Redis answers and never evicts keys."""
+    try:
+        policy = redis.config_get("maxmemory-policy").get("maxmemory-policy", "noeviction")
+    except AuthenticationError:
+        raise ConfigurationError("Redis refuses the user or password in ONELANE_REDIS_URL.") from None
+    except NoPermissionError:
+        return  # a managed Redis may hide its configuration; then its operator answers for it
+    except RedisError as error:
+        where = redis.connection_pool.connection_kwargs
+        place = where.get("path") or f"{where.get('host')}:{where.get('port')}"
+        raise ConfigurationError(
+            f"Redis at {place} can't be reached ({type(error).__name__}); is it running?"
+        ) from None
+    if policy != "noeviction":
+        raise ConfigurationError(
+            f"Redis would evict jobs when its memory is full (maxmemory-policy is {policy}): "
+            "run `redis-cli config set maxmemory-policy noeviction`, and set it in redis.conf."
+        )

@@ -1,0 +1,113 @@
+"""The relay: what a commit has left in the outbox goes on to Redis: jobs and replays onto their lanes, effects into the
+stream.
+
+Rows are deleted in a transaction that commits after they were delivered. If anything fails between, they are delivered
+again; each has its id, by which a lane, the ledger and the stream recognize it. One relay works at a time, so the jobs
+of a lane keep the order of their rows. It runs after each batch that left something, at the beginning of each drain, and
+when the notification of somebody else's transaction rings.
+"""
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import namedtuple_row
+from pydantic_core import to_json
+from redis import Redis
+
+from worker.bell import ring
+from worker.enqueue import Order, enqueue, order
+from worker.entry import Entry, dead
+from worker.envelope import Envelope
+from worker.errors import InvalidJob, UnknownKind
+from worker.job import parse
+from worker.lane import Keys
+from worker.query import query
+from worker.script import run
+from worker.settings import Settings
+from worker.verdict import judge
+
+PAGE = 500
+SEEN_SECONDS = 7 * 24 * 3600
+"""How long the stream remembers the ids of effects."""
+
+FULL = frozenset({"lane_full", "full"})
+
+log = logging.getLogger(__name__)
+
+
+class Relay:
+    """Delivers the outbox of one database to one partition."""
+
+    def __init__(self, redis: Redis, keys: Keys, settings: Settings) -> None:
+        self._redis, self._keys, self._settings = redis, keys, settings
+
+    def deliver(self, connection: Connection) -> int:
+        """Deliver all that can be; how many rows. A row whose lane is claimed or full stays for the next time.
+
+        Raises psycopg.Error or redis.RedisError; then what was not committed is delivered again.
+        """
+        delivered, last, rows = 0, 0, []
+        while last == 0 or len(rows) == PAGE:
+            with connection.transaction():
+                connection.execute(query("outbox_lock"))
+                cursor = connection.cursor(row_factory=namedtuple_row)
+                rows = cursor.execute(query("outbox_page"), {"after": last, "limit": PAGE}).fetchall()
+                done = [*self._jobs(connection, rows), *self._replays(rows), *self._effects(rows)]
+                connection.execute(query("outbox_delivered"), {"ids": done})
+            delivered += len(done)
+            last = rows[-1].id if rows else -1
+        return delivered
+
+    def _jobs(self, connection: Connection, rows: Iterable[Any]) -> list[int]:
+        orders: list[tuple[int, Order]] = []
+        unusable = []
+        for row in (r for r in rows if r.topic == "job"):
+            try:
+                made = order(
+                    parse(row.kind, row.payload), self._settings, actor=row.actor, job_id=row.key, reason=row.reason
+                )
+                orders.append((row.id, made))
+            except UnknownKind:
+                log.warning("A follow-up of kind %s waits in the outbox for a worker that knows it.", row.kind)
+            except InvalidJob as error:
+                _bury(connection, row, error)
+                unusable.append(row.id)
+        must_ring, words = enqueue(self._redis, self._keys, self._settings, [made for _, made in orders])
+        if must_ring:
+            ring(self._settings)
+        return unusable + [row_id for (row_id, _), word in zip(orders, words, strict=True) if word not in FULL]
+
+    def _replays(self, rows: Iterable[Any]) -> list[int]:
+        """Highest number first, so that each finds its place before those that are already back."""
+        done = []
+        for row in sorted((r for r in rows if r.topic == "replay"), key=lambda r: -(r.seq or 0)):
+            if row.body is not None:
+                args = (row.key, row.lane, row.digest, row.seq, row.body)
+                word, must_ring = run(self._redis, self._keys, "replay", *args, lane=row.lane, outcome=row.key)
+                if must_ring:
+                    ring(self._settings)
+                if word == b"busy":
+                    continue
+            done.append(row.id)
+        return done
+
+    def _effects(self, rows: Iterable[Any]) -> list[int]:
+        effects = [row for row in rows if row.topic == "effect"]
+        if effects:
+            stream = self._settings.effects_stream
+            args: list[str | int | bytes] = [self._settings.effects_limit, SEEN_SECONDS * 1_000_000]
+            for row in effects:
+                args += (row.key, row.kind, to_json(row.payload), row.cause or "", row.created_at.isoformat())
+            run(self._redis, self._keys, "publish", *args, effects=stream)
+        return [row.id for row in effects]
+
+
+def _bury(connection: Connection, row: Any, error: InvalidJob) -> None:
+    """A follow-up that its own kind refuses is a fault of the statement that wrote it: an operator has to see it."""
+    at = int(row.created_at.timestamp() * 1_000_000)
+    envelope = Envelope(0, row.key, row.kind, "?", row.actor, row.reason, at, "", row.payload)
+    entry = Entry(to_json(row.payload), envelope, None)
+    rows = [entry.ledger_row(dead("invalid", judge(error)))]
+    connection.execute(query("record"), {"rows": to_json(rows).decode(), "worker": "relay", "token": 0})

@@ -1,0 +1,90 @@
+"""The Lua scripts: one for each transition of a lane, loaded once, called by name.
+
+A script's header is its contract: `include` names the shared pieces that are put before it, `KEYS` and `ARGV` name its
+arguments in order. The keys are built from the header, so a caller says only which lane, job or drain it means.
+Scripts are called by hash and loaded again when Redis no longer has them; so two releases live side by side. Every
+script may be sent twice (a lost reply makes redis-py repeat a command), and answers from a closed set of words.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, TypeAlias
+
+from redis import Redis
+from redis.exceptions import NoScriptError
+
+from worker.lane import Keys
+
+Argument: TypeAlias = str | int | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script's text, its hash, and the keys that its header names."""
+
+    text: str
+    sha: str
+    keys: tuple[str, ...]
+
+
+@cache
+def script(name: str) -> Script:
+    """The script of this name, with its shared pieces."""
+    folder = resources.files("worker").joinpath("lua")
+    body = folder.joinpath(f"{name}.lua").read_text(encoding="utf-8")
+    includes = _header(body, "include")
+    pieces = [folder.joinpath("include", f"{piece}.lua").read_text(encoding="utf-8") for piece in includes]
+    text = "\n".join([*pieces, body])
+    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), _header(body, "KEYS"))
+
+
+def _header(body: str, entry: str) -> tuple[str, ...]:
+    found = re.search(rf"^-- {entry}: (.+)$", body, re.MULTILINE)
+    return tuple(found[1].split()) if found else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a script: its name, its arguments, and of which lane, job or drain its keys are."""
+
+    name: str
+    args: Sequence[Argument]
+    of: dict[str, str]
+
+    def command(self, keys: Keys) -> list[Argument]:
+        """The EVALSHA command."""
+        found = script(self.name)
+        names = [keys.named(key, **self.of) for key in found.keys]
+        return ["EVALSHA", found.sha, len(names), *names, *self.args]
+
+
+def run(redis: Redis, keys: Keys, name: str, *args: Argument, **of: str) -> Any:
+    """Call one script and return its answer. Raises redis.RedisError."""
+    call = Call(name, args, of)
+    try:
+        return redis.execute_command(*call.command(keys))
+    except NoScriptError:
+        redis.script_load(script(name).text)
+        return redis.execute_command(*call.command(keys))
+
+
+def run_all(redis: Redis, keys: Keys, calls: Iterable[Call]) -> list[Any]:
+    """Call many scripts in one round trip and return their answers, in order. Raises redis.RedisError."""
+    calls = list(calls)
+    try:
+        return _pipelined(redis, keys, calls)
+    except NoScriptError:
+        for name in {call.name for call in calls}:
+            redis.script_load(script(name).text)
+        return _pipelined(redis, keys, calls)
+
+
+def _pipelined(redis: Redis, keys: Keys, calls: list[Call]) -> list[Any]:
+    with redis.pipeline(transaction=False) as pipeline:
+        for call in calls:
+            pipeline.execute_command(*call.command(keys))
+        return pipeline.execute()

@@ -1,0 +1,24 @@
+-- One ledger row for each job of the batch that has ended; a replayed dead letter gets its row written anew. A lane's
+-- fence remembers its newest job that took effect or found nothing to change.
+WITH ended AS (
+    INSERT INTO onelane.ledger AS l (
+        job_id, kind, lane, seq, actor, reason, digest, status, code, message, before, after, attempts, worker, token,
+        enqueued_at, body, error_class, sqlstate, error, traceback, first_attempt_at)
+    SELECT id, kind, lane, seq, actor, reason, digest, status, code, message, before::jsonb, after::jsonb, attempts,
+        %(worker)s, %(token)s, to_timestamp(at / 1000000.0), decode(body, 'base64'), error_class, sqlstate, error,
+        traceback, to_timestamp(first_attempt / 1000000.0)
+    FROM json_to_recordset(%(rows)s::json) AS r (
+        id text, kind text, lane text, seq bigint, actor text, reason text, digest text, status text, code text,
+        message text, before text, after text, attempts integer, at bigint, body text, error_class text, sqlstate text,
+        error text, traceback text, first_attempt bigint)
+    ON CONFLICT (job_id) DO UPDATE SET
+        status = excluded.status, code = excluded.code, message = excluded.message, before = excluded.before,
+        after = excluded.after, attempts = excluded.attempts, worker = excluded.worker, token = excluded.token,
+        finished_at = clock_timestamp(), error_class = excluded.error_class, sqlstate = excluded.sqlstate,
+        error = excluded.error, traceback = excluded.traceback, first_attempt_at = excluded.first_attempt_at
+    WHERE l.status = 'replaying'
+    RETURNING lane, seq, status
+), newest AS (
+    SELECT lane, max(seq) AS seq FROM ended WHERE status IN ('applied', 'unchanged') GROUP BY lane
+)
+UPDATE onelane.fences AS f SET seq = newest.seq FROM newest WHERE f.lane = newest.lane AND f.seq < newest.seq

@@ -1,0 +1,113 @@
+"""The watch: each worker's timer, which rings for what nobody has been called for.
+
+Once a second it asks Redis whether a lane's backoff or lease has ended, or a bell was lost. And it listens to PostgreSQL
+for jobs that came with somebody else's transaction (worker/outbox.py). It lives in a thread of the worker's main
+process, beside Celery's event loop, so that a slow service never delays Celery's heartbeats; and as it only rings, it
+needs no care at a crash.
+"""
+
+import logging
+import threading
+import time
+from typing import Any
+
+import psycopg
+from celery import bootsteps
+from psycopg import Connection
+from redis import Redis
+from redis.exceptions import RedisError
+
+from worker.bell import ring
+from worker.database import connect
+from worker.lane import Keys
+from worker.query import query
+from worker.redis_client import redis_client
+from worker.script import run
+from worker.settings import Settings
+
+TICK_SECONDS = 1.0
+PATIENCE_US = 1_000_000
+"""A bell that nobody answered for this long, while no drain is at work, was lost."""
+
+log = logging.getLogger(__name__)
+
+
+class Watch:
+    """Rings for due lanes and for the outbox, until it is stopped."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._keys = Keys(settings.prefix)
+        self._redis: Redis = redis_client(settings)
+        self._listening: Connection | None = None
+        self._connect_after = 0.0
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="onelane-watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin watching."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End within two ticks."""
+        self._stopped.set()
+        self._thread.join(timeout=2 * TICK_SECONDS)
+
+    def tick(self, *, outbox: bool) -> bool:
+        """Ring if a drain is needed; whether it was. `outbox` says that something may wait there."""
+        try:
+            needed = run(self._redis, self._keys, "due", int(outbox), PATIENCE_US) == 1
+        except RedisError:
+            return False  # the bell needs Redis too; the next tick asks again
+        if needed:
+            ring(self._settings)
+        return needed
+
+    def _watch(self) -> None:
+        outbox = False
+        while not self._stopped.is_set():
+            self.tick(outbox=outbox)
+            outbox = self._listen()
+        if self._listening is not None:
+            self._listening.close()
+        self._redis.close()
+
+    def _listen(self) -> bool:
+        """Wait for a tick, or for a notification; whether something may wait in the outbox."""
+        try:
+            if self._listening is None:
+                return self._begin_listening()
+            return any(True for _ in self._listening.notifies(timeout=TICK_SECONDS, stop_after=1))
+        except psycopg.Error:
+            self._listening = None
+            self._connect_after = time.monotonic() + TICK_SECONDS
+            return False
+
+    def _begin_listening(self) -> bool:
+        if time.monotonic() < self._connect_after or not self._settings.database_url:
+            self._stopped.wait(TICK_SECONDS)
+            return False
+        connection = connect(self._settings, name="onelane-watch")
+        connection.execute("LISTEN onelane_outbox")
+        self._listening = connection
+        waiting = connection.execute(query("outbox_waiting")).fetchone()
+        return bool(waiting and waiting[0])
+
+
+class WatchStep(bootsteps.StartStopStep):
+    """Starts and stops the watch with Celery's worker, in its main process."""
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self.watch: Watch | None = None
+
+    def start(self, parent: Any) -> None:
+        """Celery's worker has started."""
+        self.watch = Watch(parent.app.onelane_settings)
+        self.watch.start()
+
+    def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
+        """Celery's worker ends."""
+        if self.watch is not None:
+            self.watch.stop()
+            self.watch = None
