@@ -6,7 +6,6 @@ acknowledges them then. Every call carries the claim's token: one that is no lon
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from redis import Redis
 

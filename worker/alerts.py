@@ -41,7 +41,7 @@ class Alerts:
     def end(self, incident: str, text: str) -> None:
         """It is over; told only if it was known."""
         try:
-            since = self._redis.hget(self._incidents, incident)
+            since: Any = self._redis.hget(self._incidents, incident)
             if since is not None:
                 self._tell(incident, since.decode(), "over", text)
                 self._redis.hdel(self._incidents, incident)

@@ -6,7 +6,6 @@ control and time limits go on while it works. `acks_late` with a prefetch of one
 
 import atexit
 from functools import cache
-from typing import Any
 
 from celery import Celery, Task
 from redis import Redis

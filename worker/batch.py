@@ -19,11 +19,11 @@ Any error aborts the whole batch. Whose fault it is shows when the jobs are appl
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import zip_longest
-from typing import Any, LiteralString, cast
+from typing import Any, cast
 
 from psycopg import Connection, Cursor
 from psycopg.types.string import TextLoader
@@ -56,7 +56,8 @@ class StatementBroken(OnelaneError):
 def apply(connection: Connection, token: int, worker: str, lanes: Mapping[str, Sequence[Entry]]) -> Batch:
     """Apply the entries of claimed lanes in one transaction.
 
-    Raises MustWait, NotKnownYet, StatementBroken, psycopg.Error or what a kind's own code raises; then nothing happened.
+    Raises MustWait, NotKnownYet, StatementBroken, psycopg.Error or what a kind's own code raises: then nothing
+    happened.
     """
     with connection.pipeline(), connection.transaction():
         ours = _fence(connection, token, lanes)
@@ -86,7 +87,10 @@ def _fence(connection: Connection, token: int, lanes: Mapping[str, Sequence[Entr
 def _known(connection: Connection, ids: list[str]) -> dict[str, tuple[str, End]]:
     cursor = _raw_cursor(connection)
     cursor.execute(query("known"), {"ids": ids}, prepare=True)
-    return {job_id: (digest, End(*end, repeated=True)) for job_id, digest, *end in cursor}
+    return {
+        job_id: (digest, End(status, code, message, before, after, repeated=True))
+        for job_id, digest, status, code, message, before, after in cursor
+    }
 
 
 def _recognized(entry: Entry, known: Mapping[str, tuple[str, End]]) -> Entry:
@@ -120,7 +124,7 @@ MERGED = End("unchanged", "merged", "An equal job right before this one has done
 
 
 def _merge(entries: list[Entry]) -> tuple[list[Entry], list[Entry]]:
-    """Equal jobs of a merging kind that follow each other have one effect: the first is applied, the rest are merged."""
+    """Of equal jobs of a merging kind that follow each other the first is applied, the rest are merged into it."""
     waiting: list[Entry] = []
     merged: list[Entry] = []
     for entry in entries:
@@ -140,7 +144,7 @@ def _by_kind(entries: Sequence[Entry | None]) -> dict[type[Job], list[Entry]]:
     return kinds
 
 
-def _ask(connection: Connection, kind: type[Job], entries: Sequence[Entry]) -> "Sequence[Any] | Cursor":
+def _ask(connection: Connection, kind: type[Job], entries: Sequence[Entry]) -> Iterable[tuple[Any, ...]]:
     jobs = [
         {
             **cast("Job", e.job).model_dump(mode="json"),
@@ -156,12 +160,13 @@ def _ask(connection: Connection, kind: type[Job], entries: Sequence[Entry]) -> "
     if kind.apply is not None:
         return kind.apply(connection, jobs, context)
     cursor = _raw_cursor(connection)
-    text = cast("LiteralString", statement(kind))
-    cursor.execute(text, {"jobs": to_json(jobs).decode(), "context": to_json(context).decode()}, prepare=True)
+    cursor.execute(
+        statement(kind), {"jobs": to_json(jobs).decode(), "context": to_json(context).decode()}, prepare=True
+    )
     return cursor
 
 
-def _answers(entries: Sequence[Entry], rows: "Sequence[Any] | Cursor") -> Iterator[tuple[str, End]]:
+def _answers(entries: Sequence[Entry], rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[str, End]]:
     unanswered = dict(enumerate(entries))
     for n, status, code, before, after, facts in rows:
         entry = unanswered.pop(n, None)

@@ -6,7 +6,6 @@ back; a claim that outlives it does no harm.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from redis import Redis
 

@@ -12,9 +12,13 @@ from typing import Any, Literal, Self
 from redis import Redis
 from redis.exceptions import (
     BusyLoadingError,
-    ConnectionError as RedisConnectionError,
     OutOfMemoryError,
     ReadOnlyError,
+)
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
@@ -130,10 +134,8 @@ class Client:
         key, longest = self.keys.outcome(job_id), self.settings.redis_timeout_ms / 2000
         while True:
             left = deadline - time.monotonic()
-            if left > 0:
-                raw = self.redis.blmove(key, key, min(left, longest), "LEFT", "LEFT")
-            else:
-                raw = self.redis.lindex(key, 0)
+            pause: Any = max(0.001, min(left, longest))  # redis-py's types want whole seconds; Redis does not
+            raw: Any = self.redis.blmove(key, key, pause, "LEFT", "LEFT")
             if raw is not None:
                 return Outcome.from_bytes(raw)
             if left <= 0:

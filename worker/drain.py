@@ -11,11 +11,11 @@ acknowledgement is recognized by the ledger. A drain that vanishes while it ling
 import logging
 import time
 from collections import Counter
-from typing import Any
 
 from pydantic_core import from_json
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError, TimeoutError as RedisTimeoutError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from worker.acknowledge import Park, Settled, acknowledge
@@ -137,7 +137,8 @@ class Drain:
 
     def _acknowledge(self, claim: Claim, lanes: list[Settled], seconds: float, clock_floor: int = 0) -> None:
         """Take what ended off the lanes. While Redis is away this worker's word is still the fastest way back: it is
-        repeated until the lease is over anyway."""
+        repeated until the lease is over anyway.
+        """
         patience = Retrying(
             retry=retry_if_exception_type((RedisConnectionError, RedisTimeoutError)),
             stop=stop_after_delay(self._settings.lease_ms / 1000),
@@ -165,16 +166,16 @@ class Drain:
 
     def _entries(self, claim: Claim, lane: ClaimedLane) -> list[Entry]:
         """The jobs of a lane as entries: what is remembered of the head, and what operators have cancelled."""
-        entries = [Entry.read(lane.name, raw) for raw in lane.jobs]
         now = time.time_ns() // 1000
-        entries = [entry.tried(1, now) for entry in entries]
-        if entries:
-            entries[0] = entries[0].tried(lane.attempts + 1, lane.first_attempt or now)
+        entries = [Entry.read(lane.name, raw, 1, now) for raw in lane.jobs[1:]]
+        if lane.jobs:
+            head = Entry.read(lane.name, lane.jobs[0], lane.attempts + 1, lane.first_attempt or now)
             if lane.crashes >= self._settings.max_deliveries:
                 found = Failure(
                     Fault.PERMANENT, "CrashLoop", None, f"{lane.crashes} workers died or hung under this job"
                 )
-                entries[0] = entries[0].ended(dead("crash_loop", found))
+                head = head.ended(dead("crash_loop", found))
+            entries.insert(0, head)
         return [self._unless_cancelled(entry) for entry in entries] if claim.cancellations else entries
 
     def _unless_cancelled(self, entry: Entry) -> Entry:

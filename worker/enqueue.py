@@ -9,7 +9,6 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import uuid_utils
 from pydantic_core import PydanticSerializationError
@@ -71,7 +70,7 @@ def order(
 
 
 def enqueue(redis: Redis, keys: Keys, settings: Settings, orders: Sequence[Order]) -> tuple[bool, list[str]]:
-    """Queue orders: whether the bell must be rung, and a word of enqueue.lua for each order. Raises redis.RedisError."""
+    """Queue orders: whether the bell must be rung, and enqueue.lua's word for each order. Raises redis.RedisError."""
     ring, words = False, []
     for start in range(0, len(orders), CHUNK):
         args: list[str | int | bytes] = [settings.lane_limit, settings.total_limit]

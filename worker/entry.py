@@ -1,7 +1,7 @@
 """An entry: one job of a claim on its way through a batch, and the end that it comes to."""
 
 from base64 import b64encode
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Self
 
@@ -33,46 +33,29 @@ class Entry:
     raw: bytes
     envelope: Envelope
     job: Job | None
-    end: End | None = None
-    attempts: int = 1
-    first_attempt: int | None = field(default=None)
+    end: End | None
+    attempts: int
+    first_attempt: int
 
     @classmethod
-    def read(cls, lane: str, raw: bytes) -> Self:
-        """The entry for these bytes of a lane; whatever they are, an entry comes of them."""
+    def read(cls, lane: str, raw: bytes, attempts: int, first_attempt: int) -> Self:
+        """The entry for these bytes of a lane; whatever they are, an entry comes of them.
+
+        `attempts` counts this one, `first_attempt` is when the first began, in µs.
+        """
+        job, end = None, None
         try:
             envelope = decode(raw)
+            job, end = _job_or_end(lane, envelope)
         except Damaged as error:
             digest = blake2b(lane.encode() + b"\0" + raw, digest_size=9).hexdigest()
             envelope = Envelope(0, f"damaged:{digest}", "?", lane, "?", None, 0, digest, None)
-            return cls(raw, envelope, None, dead("damaged", Failure(Fault.PERMANENT, "Damaged", None, str(error))))
-        if envelope.lane != lane:
-            found = Failure(
-                Fault.PERMANENT, "WrongLane", None, f"it is addressed to {envelope.lane!r}, not to {lane!r}"
-            )
-            return cls(raw, replace(envelope, lane=lane), None, dead("wrong_lane", found))
-        return cls._validated(raw, envelope)
-
-    @classmethod
-    def _validated(cls, raw: bytes, envelope: Envelope) -> Self:
-        try:
-            job = parse(envelope.kind, envelope.payload)
-        except UnknownKind:
-            return cls(raw, envelope, None)
-        except InvalidJob as error:
-            return cls(raw, envelope, None, dead("invalid", Failure(Fault.PERMANENT, "InvalidJob", None, str(error))))
-        if job.lane() != envelope.lane:
-            found = Failure(Fault.PERMANENT, "WrongLane", None, f"its payload belongs on {job.lane()!r}")
-            return cls(raw, envelope, None, dead("wrong_lane", found))
-        return cls(raw, envelope, job)
+            end = dead("damaged", Failure(Fault.PERMANENT, "Damaged", None, str(error)))
+        return cls(raw, envelope, job, end, attempts, first_attempt)
 
     def ended(self, end: End) -> "Entry":
         """The same entry with its end decided: a batch only records it."""
         return replace(self, end=end)
-
-    def tried(self, attempts: int, first_attempt: int) -> "Entry":
-        """The same entry with its memory of failed attempts; `first_attempt` in µs."""
-        return replace(self, attempts=attempts, first_attempt=first_attempt)
 
     def ledger_row(self, end: End) -> dict[str, Any]:
         """What record.sql takes; a dead letter keeps its bytes and its error."""
@@ -98,11 +81,31 @@ class Entry:
             row["error"], row["traceback"] = end.failure.message, end.traceback
             row["first_attempt"] = self.first_attempt
             row["body"] = b64encode(self.raw).decode()
-        return {name: value.replace("\0", "\ufffd") if isinstance(value, str) else value for name, value in row.items()}
+            return {name: _storable(value) for name, value in row.items()}
+        return row
 
     def outcome(self, end: End) -> bytes:
         """What `wait` reads."""
         return packed(self.envelope.digest, end.status, end.code, end.message, end.before, end.after)
+
+
+def _job_or_end(lane: str, envelope: Envelope) -> tuple[Job | None, End | None]:
+    """The job; or why it can never be run; or neither, when its kind is not known yet."""
+    try:
+        job = parse(envelope.kind, envelope.payload)
+    except UnknownKind:
+        return None, None
+    except InvalidJob as error:
+        return None, dead("invalid", Failure(Fault.PERMANENT, "InvalidJob", None, str(error)))
+    if job.lane() == envelope.lane == lane:
+        return job, None
+    found = f"it stands on {lane!r}, is addressed to {envelope.lane!r}, and its payload belongs on {job.lane()!r}"
+    return None, dead("wrong_lane", Failure(Fault.PERMANENT, "WrongLane", None, found))
+
+
+def _storable(value: Any) -> Any:
+    """PostgreSQL's text knows no NUL; the original bytes are kept beside it."""
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
 def dead(code: str, failure: Failure, traceback: str | None = None) -> End:

@@ -7,27 +7,33 @@ tells whether the same id stands for the same payload, without comparing payload
 """
 
 import hashlib
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic_core import from_json, to_json
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+from pydantic_core import to_json
 
 from worker.errors import Damaged
-from worker.job import Job
+from worker.job import Job, explain
+
+LARGEST_NUMBER = 2**53
+"""What Lua can count to; as µs since 1970 it lasts until the year 2255."""
+
+ClockNumber = Annotated[int, Field(ge=0, lt=LARGEST_NUMBER)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=ConfigDict(strict=True, extra="forbid"))
 class Envelope:
     """What stands around a payload."""
 
-    seq: int
+    seq: ClockNumber
     id: str
     kind: str
     lane: str
     actor: str
     reason: str | None
-    at: int
+    at: ClockNumber
     digest: str
     payload: Any
 
@@ -37,19 +43,7 @@ class Envelope:
         return datetime.fromtimestamp(self.at / 1_000_000, UTC)
 
 
-LARGEST_NUMBER = 2**53
-"""What Lua can count to; as µs since 1970 it lasts until the year 2255."""
-
-FIELD_TYPES: dict[str, type | tuple[type, ...]] = {
-    "seq": int,
-    "id": str,
-    "kind": str,
-    "lane": str,
-    "actor": str,
-    "reason": (str, type(None)),
-    "at": int,
-    "digest": str,
-}
+ENVELOPE = TypeAdapter(Envelope)
 
 
 def encode(job: Job, *, lane: str, job_id: str, actor: str, reason: str | None, at: int) -> tuple[str, bytes]:
@@ -68,17 +62,6 @@ def digest_of(kind: str, payload: Any) -> str:
 def decode(raw: bytes) -> Envelope:
     """The envelope of these bytes. Raises Damaged that says what is wrong with them."""
     try:
-        fields = from_json(raw)
-    except ValueError as error:
-        raise Damaged(f"not JSON: {error}") from None
-    if not isinstance(fields, dict):
-        raise Damaged("not a JSON object")
-    for name, expected in FIELD_TYPES.items():
-        if not isinstance(fields.get(name), expected) or isinstance(fields.get(name), bool):
-            raise Damaged(f"{name}: missing, or of another type than an envelope's")
-    if not (0 <= fields["seq"] < LARGEST_NUMBER and 0 <= fields["at"] < LARGEST_NUMBER):
-        raise Damaged("seq, at: expected numbers of the lanes' clock")
-    try:
-        return Envelope(**fields)
-    except TypeError:
-        raise Damaged("not an envelope's fields") from None
+        return ENVELOPE.validate_json(raw)
+    except ValidationError as error:
+        raise Damaged(explain(error)) from None

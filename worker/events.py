@@ -7,11 +7,12 @@ that is lost or can't be sent changes nothing for a job, so sending never raises
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from celery import Celery
 from celery.events.dispatcher import EventDispatcher
+from pydantic_core import to_json
 
 from worker.entry import End, Entry
 
@@ -29,58 +30,55 @@ class Events:
     def ended(self, pairs: Sequence[tuple[Entry, End]], seconds: float) -> None:
         """Jobs have ended; `seconds` is what their batch took together."""
         each = seconds / max(1, len(pairs))
-        events = []
+        common = self._now()
+        events: list[dict[str, Any]] = []
         for entry, end in pairs:
-            events += self._begun(entry)
+            events += self._begun(entry, common)
             if end.failure is not None:
                 error = f"{end.failure.error_class}: {end.failure.message}"
-                events.append(self._event("failed", entry, exception=error, traceback=end.traceback))
+                result: dict[str, Any] = {"type": "task-failed", "exception": error, "traceback": end.traceback}
             else:
-                events.append(self._event("succeeded", entry, result=f"{end.status}: {end.code}", runtime=each))
+                result = {"type": "task-succeeded", "result": f"{end.status}: {end.code}", "runtime": each}
+            events.append({"uuid": entry.envelope.id, **result, **common})
         self._send(events)
 
     def retried(self, entry: Entry, error: str, traceback: str | None) -> None:
         """A job failed and will be tried again."""
-        self._send([*self._begun(entry), self._event("retried", entry, exception=error, traceback=traceback)])
+        common = self._now()
+        retried = {"type": "task-retried", "uuid": entry.envelope.id, "exception": error, "traceback": traceback}
+        self._send([*self._begun(entry, common), {**retried, **common}])
 
-    def _begun(self, entry: Entry) -> list[dict[str, Any]]:
+    def _now(self) -> dict[str, Any]:
+        return {"timestamp": time.time(), "clock": self._app.clock.forward(), **self._common}
+
+    def _begun(self, entry: Entry, common: dict[str, Any]) -> Iterator[dict[str, Any]]:
         e = entry.envelope
-        shown = {"lane": e.lane, "actor": e.actor, "attempt": entry.attempts, "payload": e.payload}
-        received = self._event(
-            "received",
-            entry,
-            name=e.kind,
-            args="()",
-            kwargs=repr(shown),
-            retries=entry.attempts - 1,
-            eta=None,
-            expires=None,
-            root_id=self._drain,
-            parent_id=self._drain,
-        )
-        return [received, self._event("started", entry)]
-
-    def _event(self, what: str, entry: Entry, **fields: Any) -> dict[str, Any]:
-        clock = self._app.clock.forward()
-        return {
-            "type": f"task-{what}",
-            "uuid": entry.envelope.id,
-            "timestamp": time.time(),
-            "clock": clock,
-            **self._common,
-            **fields,
+        yield {
+            "type": "task-received",
+            "uuid": e.id,
+            "name": e.kind,
+            "args": "()",
+            "kwargs": repr({"lane": e.lane, "actor": e.actor, "attempt": entry.attempts, "payload": e.payload}),
+            "retries": entry.attempts - 1,
+            "root_id": self._drain,
+            "parent_id": self._drain,
+            **common,
         }
+        yield {"type": "task-started", "uuid": e.id, **common}
 
     def _send(self, events: list[dict[str, Any]]) -> None:
+        if not events:
+            return
         try:
             if self._dispatcher is None:
                 self._dispatcher = self._app.events.Dispatcher(self._app.connection_for_write(), enabled=True)
             self._dispatcher.producer.publish(
-                events,
+                to_json(events).decode(),
+                content_type="application/json",
+                content_encoding="utf-8",
                 routing_key="task.multi",
                 exchange=self._dispatcher.exchange.name,
                 retry=False,
-                serializer="json",
                 delivery_mode=1,
                 headers={"hostname": self._common["hostname"]},
             )

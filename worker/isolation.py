@@ -1,8 +1,8 @@
 """Isolation: when a batch fails, its jobs are applied one by one, so that only the guilty one is judged.
 
 A lane stops at a job that must be tried again: the job stays at the head, its successors behind it. A job that has no
-attempt left, or never will work, becomes a dead letter; then the lane goes on, or is held if the job's kind says so. The
-hold is set before the dead letter is recorded: whatever is killed between, the lane does not go on after it.
+attempt left, or never will work, becomes a dead letter; then the lane goes on, or is held if the job's kind says so.
+The hold is set before the dead letter is recorded: whatever is killed between, the lane does not go on after it.
 """
 
 import json
@@ -27,7 +27,7 @@ TRACEBACK_CHARACTERS = 8000
 log = logging.getLogger(__name__)
 
 
-class ServerFault(Exception):  # noqa: N818 - says whose fault it is
+class ServerFault(Exception):
     """The server failed, not the job; `settled` is how far the lane had come."""
 
     def __init__(self, settled: Settled) -> None:
@@ -59,7 +59,7 @@ class Isolation:
         for entry in entries:
             try:
                 done, settled.then = self._apply(lane.name, entry)
-            except Exception as error:  # noqa: BLE001 - every error is judged; that is what this module is for
+            except Exception as error:
                 if judge(error).fault is not Fault.OUTAGE:
                     raise
                 settled.then = Park(0)

@@ -24,6 +24,7 @@ share a lane. The statement locks and reads the rows it changes, and writes its 
 """
 
 import importlib
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import resources
@@ -47,14 +48,14 @@ class Job(BaseModel):
     sql: ClassVar[str] = ""
     """The statement; read from `sql/<kind>.sql` beside the module when empty."""
     messages: ClassVar[Mapping[str, str]] = {}
-    """Outcome code → sentence for the person; filled with the payload's fields, `actor`, and the statement's `facts`."""
+    """Outcome code → sentence for the person, filled with the payload's fields, `actor` and the statement's `facts`."""
     after_dead: ClassVar[Literal["continue", "hold"]] = "continue"
     """What the lane does after a dead letter of this kind."""
     max_attempts: ClassVar[int | None] = None
     """Attempts on transient errors before the job is dead; the setting of the same name when None."""
     apply: ClassVar[Apply | None] = None
-    """A static method in place of the statement, for kinds that do more than SQL: (connection, jobs, context) → the rows
-    that the statement would return, `before`, `after` and `facts` as JSON texts. It runs inside the batch's transaction."""
+    """A static method in place of the statement, for kinds that do more than SQL: (connection, jobs, context) → the
+    rows that the statement would return, `before`, `after` and `facts` as JSON texts. It runs in the transaction."""
     merge: ClassVar[bool] = False
     """Whether equal jobs that wait directly behind each other in a lane are applied once (the rest: `merged`)."""
 
@@ -69,9 +70,9 @@ class Job(BaseModel):
         cls.kind = kind
         KINDS[kind] = cls
 
+    @abstractmethod
     def lane(self) -> str:
-        """The lane of the entity that this job changes. Every kind says so."""
-        raise NotImplementedError(f"{type(self).__name__} must say its lane")
+        """The lane of the entity that this job changes."""
 
     @classmethod
     def context(cls) -> dict[str, Any]:

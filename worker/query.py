@@ -2,11 +2,10 @@
 
 from functools import cache
 from importlib import resources
-from typing import LiteralString, cast
+from typing import LiteralString
 
 
 @cache
 def query(name: str) -> LiteralString:
     """The statement in `sql/<name>.sql`."""
-    text = resources.files("worker").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
-    return cast("LiteralString", text)
+    return resources.files("worker").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")

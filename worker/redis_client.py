@@ -3,8 +3,6 @@
 redis-py repeats a command whose reply was lost; every script of ours may be repeated, so a few quick retries are safe.
 """
 
-from typing import Any
-
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError

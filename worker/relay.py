@@ -3,8 +3,8 @@ stream.
 
 Rows are deleted in a transaction that commits after they were delivered. If anything fails between, they are delivered
 again; each has its id, by which a lane, the ledger and the stream recognize it. One relay works at a time, so the jobs
-of a lane keep the order of their rows. It runs after each batch that left something, at the beginning of each drain, and
-when the notification of somebody else's transaction rings.
+of a lane keep the order of their rows. It runs after each batch that left something, at the beginning of each drain,
+and when the notification of somebody else's transaction rings.
 """
 
 import logging
@@ -48,12 +48,14 @@ class Relay:
 
         Raises psycopg.Error or redis.RedisError; then what was not committed is delivered again.
         """
-        delivered, last, rows = 0, 0, []
+        delivered, last = 0, 0
+        rows: list[Any] = []
         while last == 0 or len(rows) == PAGE:
             with connection.transaction():
                 connection.execute(query("outbox_lock"))
                 cursor = connection.cursor(row_factory=namedtuple_row)
-                rows = cursor.execute(query("outbox_page"), {"after": last, "limit": PAGE}).fetchall()
+                cursor.execute(query("outbox_page"), {"after": last, "limit": PAGE})
+                rows = list(cursor)
                 done = [*self._jobs(connection, rows), *self._replays(rows), *self._effects(rows)]
                 connection.execute(query("outbox_delivered"), {"ids": done})
             delivered += len(done)
@@ -108,6 +110,6 @@ def _bury(connection: Connection, row: Any, error: InvalidJob) -> None:
     """A follow-up that its own kind refuses is a fault of the statement that wrote it: an operator has to see it."""
     at = int(row.created_at.timestamp() * 1_000_000)
     envelope = Envelope(0, row.key, row.kind, "?", row.actor, row.reason, at, "", row.payload)
-    entry = Entry(to_json(row.payload), envelope, None)
+    entry = Entry(to_json(row.payload), envelope, None, None, 1, at)
     rows = [entry.ledger_row(dead("invalid", judge(error)))]
     connection.execute(query("record"), {"rows": to_json(rows).decode(), "worker": "relay", "token": 0})

@@ -64,12 +64,8 @@ class Call:
 
 def run(redis: Redis, keys: Keys, name: str, *args: Argument, **of: str) -> Any:
     """Call one script and return its answer. Raises redis.RedisError."""
-    call = Call(name, args, of)
-    try:
-        return redis.execute_command(*call.command(keys))
-    except NoScriptError:
-        redis.script_load(script(name).text)
-        return redis.execute_command(*call.command(keys))
+    (answer,) = run_all(redis, keys, [Call(name, args, of)])
+    return answer
 
 
 def run_all(redis: Redis, keys: Keys, calls: Iterable[Call]) -> list[Any]:
@@ -86,5 +82,5 @@ def run_all(redis: Redis, keys: Keys, calls: Iterable[Call]) -> list[Any]:
 def _pipelined(redis: Redis, keys: Keys, calls: list[Call]) -> list[Any]:
     with redis.pipeline(transaction=False) as pipeline:
         for call in calls:
-            pipeline.execute_command(*call.command(keys))
+            pipeline.execute_command(*call.command(keys))  # type: ignore[no-untyped-call]  # redis-py has no types here
         return pipeline.execute()

@@ -19,7 +19,7 @@ INCIDENT = "outage:postgresql"
 log = logging.getLogger(__name__)
 
 
-class Outage(Exception):  # noqa: N818 - a state of the world, not an error of ours
+class Outage(Exception):
     """PostgreSQL is away."""
 
 

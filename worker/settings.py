@@ -1,4 +1,4 @@
-"""All settings of the engine, read from `ONELANE_…` variables; the reference in docs/settings.md is made from this file.
+"""All settings of the engine, read from `ONELANE_…` variables; docs/settings.md is made from this file.
 
 Durations say their unit in the name. Where no URL is set, the services of a running `onelane up` in this
 directory are found through the file that it leaves there (`SERVICES_FILE`).
@@ -36,8 +36,8 @@ class Settings(BaseSettings):
     payload_limit: int = Field(64 * 1024, ge=256, description="size of one job's envelope, bytes")
     outcome_seconds: int = Field(600, ge=1, description="how long `wait` finds an outcome after the job's end, s")
 
-    claim_lanes: int = Field(50, ge=1, description="lanes that one claim takes")
-    claim_jobs: int = Field(1000, ge=1, description="jobs that one claim takes over all its lanes, about")
+    claim_lanes: int = Field(100, ge=1, description="lanes that one claim takes")
+    claim_jobs: int = Field(2000, ge=1, description="jobs that one claim takes over all its lanes, about")
     lease_ms: int = Field(15_000, ge=100, description="after this a claim may be taken over, ms")
     slice_ms: int = Field(5_000, ge=10, description="a drain ends after this even if work is left, ms")
     linger_ms: int = Field(1_000, ge=1, description="how long a drain that found nothing waits for more, ms")

@@ -30,7 +30,7 @@ class Fault(Enum):
     PERMANENT = "permanent"
 
 
-class MustWait(Exception):  # noqa: N818 - it is no error: the statement asked for patience
+class MustWait(Exception):
     """A statement answered `wait`: what the job needs may still come on another lane."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -39,7 +39,7 @@ class MustWait(Exception):  # noqa: N818 - it is no error: the statement asked f
         self.message = message
 
 
-class NotKnownYet(Exception):  # noqa: N818 - in a rolling deploy the job is right and this worker is old
+class NotKnownYet(Exception):
     """This worker doesn't know the job's kind."""
 
 

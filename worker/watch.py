@@ -1,8 +1,8 @@
 """The watch: each worker's timer, which rings for what nobody has been called for.
 
-Once a second it asks Redis whether a lane's backoff or lease has ended, or a bell was lost. And it listens to PostgreSQL
-for jobs that came with somebody else's transaction (worker/outbox.py). It lives in a thread of the worker's main
-process, beside Celery's event loop, so that a slow service never delays Celery's heartbeats; and as it only rings, it
+Once a second it asks Redis whether a lane's backoff or lease has ended, or a bell was lost. And it listens to
+PostgreSQL for jobs that came with somebody else's transaction (worker/outbox.py). It lives in a thread of the worker's
+main process, beside Celery's event loop, so that a slow service never delays Celery's heartbeats; and as it only rings, it
 needs no care at a crash.
 """
 
@@ -56,7 +56,7 @@ class Watch:
     def tick(self, *, outbox: bool) -> bool:
         """Ring if a drain is needed; whether it was. `outbox` says that something may wait there."""
         try:
-            needed = run(self._redis, self._keys, "due", int(outbox), PATIENCE_US) == 1
+            needed = bool(run(self._redis, self._keys, "due", int(outbox), PATIENCE_US))
         except RedisError:
             return False  # the bell needs Redis too; the next tick asks again
         if needed:

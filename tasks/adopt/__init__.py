@@ -5,6 +5,8 @@ from typing import Any
 
 import psycopg
 
+from tasks.adopt.inspection import departures, look
+from tasks.adopt.lockdown import lock_down, unlock
 from tasks.adopt.refusal import refuse
 from tasks.adopt.steps import all_steps
 from tasks.adopt.target import TABLES
@@ -25,16 +27,20 @@ class BotAdoption:
         refuse(connection)
 
     def check(self, connection: psycopg.Connection[Any]) -> Outlook:
-        raise NotImplementedError
+        """The shape and what stands in the way."""
+        return look(connection)
 
     def verify(self, connection: psycopg.Connection[Any]) -> list[str]:
-        raise NotImplementedError
+        """Each departure from the final catalog, as a sentence."""
+        return departures(connection)
 
-    def lockdown(self, connection: psycopg.Connection[Any], role: str) -> None:
-        raise NotImplementedError
+    def lockdown(self, connection: psycopg.Connection[Any], role: str, password: str) -> None:
+        """Make the role, or bring its rights up to date."""
+        lock_down(connection, role, password)
 
     def unlock(self, connection: psycopg.Connection[Any], role: str) -> None:
-        raise NotImplementedError
+        """Take the role away."""
+        unlock(connection, role)
 
 
 ADOPTION: Adoption = BotAdoption()

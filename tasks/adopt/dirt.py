@@ -1,7 +1,7 @@
-"""What can be wrong in the bot's rows, and the rule that mends each: the one list that `check` counts by and `up` repairs by.
+"""What can be wrong in the bot's rows, and what mends it: the one list that `check` counts by and `up` repairs by.
 
-A rule is a query for the rows concerned. Those that can be mended are changed, those that can't are removed; both are kept
-in `onelane.archive` as they were. The order matters: an override is judged for its twin only after it has a sprint.
+Each kind is a query for the rows concerned. Those that can be mended are changed, those that can't are removed; both
+are kept in `onelane.archive` as they were. The order matters: a twin is judged only after its row has proved sound.
 """
 
 # ruff: noqa: S608 - every part of these statements is written in this package

@@ -41,7 +41,7 @@ def _same_columns(connection: psycopg.Connection[Any], table: Table) -> None:
 
 
 def _family(type_name: str) -> str:
-    base = type_name.split("(")[0].strip()
+    base = type_name.partition("(")[0].strip()
     return FAMILIES.get(base, base)
 
 

@@ -14,6 +14,7 @@ from worker.migrate.surgery import Surgery
 
 ACTOR = "onelane"
 
+
 def repair(surgery: Surgery, dirt: Iterable[Dirt]) -> None:
     """Mend each kind of dirt, in order."""
     for kind in dirt:
@@ -29,7 +30,7 @@ def _present(surgery: Surgery, kind: Dirt) -> bool:
 
 
 def _removal(kind: Dirt) -> str:
-    audit = _audit(kind.table, "old", "DELETE", "old", "NULL", "%(what)s", "gone")
+    audit = _audit(kind.table, "DELETE", "%(what)s", "gone")
     return f"""WITH gone AS (DELETE FROM {kind.table} g WHERE g.ctid IN ({kind.rows}) RETURNING to_jsonb(g) AS old),
 kept AS (INSERT INTO onelane.archive (table_name, record, action, reason, step)
          SELECT '{kind.table}', old, 'removed', %(what)s, %(step)s FROM gone)
@@ -37,8 +38,9 @@ kept AS (INSERT INTO onelane.archive (table_name, record, action, reason, step)
 
 
 def _change(kind: Dirt) -> str:
-    audit = _audit(kind.table, "new", "UPDATE", "old", "new", "%(what)s", "mended")
-    return f"""WITH was AS (SELECT t.ctid AS place, to_jsonb(t) AS old FROM {kind.table} t WHERE t.ctid IN ({kind.rows})),
+    audit = _audit(kind.table, "UPDATE", "%(what)s", "mended")
+    return f"""WITH was AS (
+    SELECT t.ctid AS place, to_jsonb(t) AS old FROM {kind.table} t WHERE {kind.where}),
 mended AS (UPDATE {kind.table} m SET {kind.change} FROM was WHERE m.ctid = was.place
            RETURNING was.old, to_jsonb(m) AS new),
 kept AS (INSERT INTO onelane.archive (table_name, record, replacement, action, reason, step)
@@ -46,15 +48,19 @@ kept AS (INSERT INTO onelane.archive (table_name, record, replacement, action, r
 {audit}"""
 
 
-def _audit(table: str, row: str, operation: str, old: str, new: str, reason: str, source: str) -> str:  # noqa: PLR0913, PLR0917
+def _audit(table: str, operation: str, reason: str, source: str) -> str:
+    """Audit rows for `source`, which has the columns `old` and `new` as far as the operation has them."""
+    old = "NULL::jsonb" if operation == "INSERT" else "old"
+    new = "NULL::jsonb" if operation == "DELETE" else "new"
     return f"""INSERT INTO audit_logs
     (table_name, record_id, operation, old_values, new_values, changed_by, changed_at, reason)
-SELECT '{table}', ({row} ->> 'id')::integer, '{operation}', {old}, {new}, '{ACTOR}', clock_timestamp(), {reason}
+SELECT '{table}', (coalesce({new}, {old}) ->> 'id')::integer, '{operation}', {old}, {new}, '{ACTOR}',
+       clock_timestamp(), {reason}
 FROM {source}"""
 
 
 def restore(surgery: Surgery) -> None:
-    """Put back what the step removed or changed. A row that was written since stays; the archive keeps its old form."""
+    """Put back what the step removed or changed. A row that was written since stays; its old form stays archived."""
     tables = surgery.connection.execute(
         "SELECT DISTINCT table_name FROM onelane.archive WHERE step = %s AND action <> 'conflict' ORDER BY table_name",
         (surgery.step,),
@@ -64,7 +70,8 @@ def restore(surgery: Surgery) -> None:
         surgery.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         surgery.execute(_reinsertion(table), {"step": surgery.step, "table": table})
         changed = surgery.connection.execute(
-            "SELECT id FROM onelane.archive WHERE step = %s AND table_name = %s AND action = 'changed' ORDER BY id DESC",
+            "SELECT id FROM onelane.archive WHERE step = %s AND table_name = %s AND action = 'changed'"
+            " ORDER BY id DESC",
             (surgery.step, table),
         ).fetchall()
         names = ", ".join(catalog.columns(surgery.connection, table))
@@ -75,7 +82,7 @@ def restore(surgery: Surgery) -> None:
 
 def _reinsertion(table: str) -> str:
     mine = "a.step = %(step)s AND a.table_name = %(table)s AND a.action = 'removed'"
-    audit = _audit(table, "new", "INSERT", "NULL", "new", "'restored by migrate down'", "back")
+    audit = _audit(table, "INSERT", "'restored by migrate down'", "back")
     return f"""WITH back AS (
     INSERT INTO {table} AS t
     SELECT r.* FROM onelane.archive a, jsonb_populate_record(NULL::{table}, a.record) r WHERE {mine} ORDER BY a.id
@@ -85,7 +92,7 @@ cleared AS (DELETE FROM onelane.archive a USING back WHERE {mine} AND a.record =
 
 
 def _reversal(table: str, names: str) -> str:
-    audit = _audit(table, "new", "UPDATE", "old", "new", "'restored by migrate down'", "back")
+    audit = _audit(table, "UPDATE", "'restored by migrate down'", "back")
     return f"""WITH entry AS (SELECT * FROM onelane.archive WHERE id = %(entry)s),
 back AS (
     UPDATE {table} t SET ({names}) = (SELECT {names} FROM jsonb_populate_record(NULL::{table}, entry.record))

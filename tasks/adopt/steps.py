@@ -88,14 +88,14 @@ class Validate(Step):
         restore(surgery)
 
 
-_SET = "num_nonnulls(sprint_index, account_slack_id, producer_slack_id, po_slack_id, ui_eng_slack_id, be_eng_slack_id) > 0"
+_SET = (
+    "num_nonnulls(sprint_index, account_slack_id, producer_slack_id, po_slack_id, ui_eng_slack_id, be_eng_slack_id) > 0"
+)
 
 
 def all_steps() -> Sequence[Step]:
     """The steps, in their order."""
-    shaped = [
-        TableStep(f"0002{letter}_{table.name}", table) for letter, table in zip("cdefgh", TABLES, strict=True)
-    ]
+    shaped = [TableStep(f"0002{letter}_{table.name}", table) for letter, table in zip("cdefgh", TABLES, strict=True)]
     return [MissingTables(), CleanRows(), *shaped, Validate()]
 
 

@@ -1,23 +1,24 @@
 """Brings one table to its final shape, from whatever is there.
 
-It compares what is there with what shall be, by meaning, and does the difference. Nothing here takes long under a lock: the
-rows are clean by then, CHECKs and foreign keys are added unvalidated, and a large table's indexes are built ahead, without
-blocking writers, under a name of ours; the step then only renames them.
+It compares what is there with what shall be, by meaning, and does the difference. Nothing here takes long under a
+lock: the rows are clean by then, CHECKs and foreign keys are added unvalidated, and a large table's indexes are built
+ahead, without blocking writers, under a name of ours; the step then only renames them.
 """
 
 # ruff: noqa: S608 - every part of these statements is written in this package
 
 import re
+from functools import partial
 from typing import Any
 
 import psycopg
 from psycopg import errors
 
 from tasks.adopt import catalog
-from tasks.adopt.catalog import ConstraintFact, IndexFact, meaning
+from tasks.adopt.catalog import ColumnFact, ConstraintFact, IndexFact, meaning
 from tasks.adopt.dirt import TWINS
 from tasks.adopt.repair import repair, restore
-from tasks.adopt.target import OBSOLETE, Index, Rule, Table, Unique
+from tasks.adopt.target import OBSOLETE, Column, Index, Rule, Table, Unique
 from worker.migrate.session import in_transaction
 from worker.migrate.step import Step
 from worker.migrate.surgery import Lost, Surgery
@@ -62,7 +63,7 @@ class TableStep(Step):
             return
         there = {index.name for index in catalog.indexes(connection, self.table.name)}
         there |= {constraint.name for constraint in catalog.constraints(connection, self.table.name)}
-        for wanted in (*self.table.uniques, *self.table.indexes):
+        for wanted in self.table.keys:
             if wanted.name not in there:
                 self._build(connection, wanted)
 
@@ -76,17 +77,16 @@ class TableStep(Step):
                 )
             except errors.UniqueViolation:
                 # A writer came between the repair and the build. Once more; the step itself repairs under a lock.
-                surgery = Surgery(connection, self.name)
-                in_transaction(connection, lambda: repair(surgery, TWINS[self.table.name]))  # noqa: B023 - runs here
+                in_transaction(connection, partial(repair, Surgery(connection, self.name), TWINS[self.table.name]))
             else:
                 return
         connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
 
     def _drop_constraints(self, surgery: Surgery) -> None:
-        wanted = {rule.name: rule for rule in (*self.table.uniques, *self.table.rules)}
+        wanted = {rule.name: rule for rule in self.table.constraints}
         for fact in catalog.constraints(surgery.connection, self.table.name):
             rule = wanted.get(fact.name)
-            if rule is None or not _matches(fact, rule):
+            if rule is None or not matches(fact, rule):
                 self._drop_constraint(surgery, fact)
 
     def _drop_constraint(self, surgery: Surgery, fact: ConstraintFact) -> None:
@@ -124,9 +124,7 @@ class TableStep(Step):
         facts = catalog.columns(surgery.connection, self.table.name)
         for column in self.table.columns:
             was = facts[column.name].type
-            if column.type.startswith("varchar") and meaning(was) != meaning(column.type):
-                if was.replace("character varying", "varchar") == column.type:
-                    continue
+            if not settled(facts[column.name], column):
                 surgery.change(
                     f"ALTER TABLE {self.table.name} ALTER COLUMN {column.name} TYPE {column.type}",
                     undo=f"ALTER TABLE {self.table.name} ALTER COLUMN {column.name} TYPE {was}",
@@ -187,11 +185,17 @@ class TableStep(Step):
         )
 
 
+def settled(fact: ColumnFact, column: Column) -> bool:
+    """Whether a column's type is final. Only texts may have another: their limit could be moved by hand."""
+    return not column.type.startswith("varchar") or fact.type.replace("character varying", "varchar") == column.type
+
+
 def _key(wanted: Unique | Index) -> str:
     return f"btree ({', '.join(wanted.columns)})"
 
 
-def _matches(fact: ConstraintFact, rule: Unique | Rule) -> bool:
+def matches(fact: ConstraintFact, rule: Unique | Rule) -> bool:
+    """Whether a constraint means what the rule says."""
     return _by_any(meaning(fact.definition)) == _by_any(meaning(rule.definition))
 
 

@@ -65,6 +65,16 @@ class Table:
     """Whether a trigger keeps `updated_at`."""
 
     @property
+    def constraints(self) -> tuple[Unique | Rule, ...]:
+        """All but the primary key."""
+        return (*self.uniques, *self.rules)
+
+    @property
+    def keys(self) -> tuple[Unique | Index, ...]:
+        """All that rests on an index, but the primary key."""
+        return (*self.uniques, *self.indexes)
+
+    @property
     def creation(self) -> str:
         """The statement that makes it, with its primary key alone."""
         columns = ", ".join(f"{column.name} {column.type} {column.rest}".strip() for column in self.columns)
@@ -141,9 +151,7 @@ OVERRIDES = Table(
         _CREATED,
         _UPDATED,
     ),
-    uniques=(
-        Unique("overrides_unique_request", ("sprint_index", "role", "requested_by", "replacement_slack_id")),
-    ),
+    uniques=(Unique("overrides_unique_request", ("sprint_index", "role", "requested_by", "replacement_slack_id")),),
     rules=(
         Rule("overrides_role_check", _one_of("role", ROLES)),
         Rule("overrides_sprint_index_fkey", _TO_SPRINT),

@@ -6,20 +6,41 @@ and its row in `onelane.migrations` are one transaction, under an advisory lock 
 """
 
 from worker.migrate.adoption import Adoption, Finding, Outlook
-from worker.migrate.runner import Done, Rehearsal, StepStatus, down, migrate, rehearse, require_migrated, status
+from worker.migrate.backup import Backup, back_up
+from worker.migrate.inspection import Archived, archived, check, lockdown, unlock, verify
+from worker.migrate.runner import (
+    Done,
+    Rehearsal,
+    StepStatus,
+    down,
+    migrate,
+    pending,
+    rehearse,
+    require_migrated,
+    status,
+)
 from worker.migrate.step import Step
 
 __all__ = [
     "Adoption",
+    "Archived",
+    "Backup",
     "Done",
     "Finding",
     "Outlook",
     "Rehearsal",
     "Step",
     "StepStatus",
+    "archived",
+    "back_up",
+    "check",
     "down",
+    "lockdown",
     "migrate",
+    "pending",
     "rehearse",
     "require_migrated",
     "status",
+    "unlock",
+    "verify",
 ]

@@ -57,7 +57,7 @@ class Adoption(Protocol):
     def verify(self, connection: psycopg.Connection[Any]) -> list[str]:
         """Each departure from the final catalog and its data rules, as a sentence; empty when all is well."""
 
-    def lockdown(self, connection: psycopg.Connection[Any], role: str) -> None:
+    def lockdown(self, connection: psycopg.Connection[Any], role: str, password: str) -> None:
         """Make a role that may read everything and write nothing that the workers write."""
 
     def unlock(self, connection: psycopg.Connection[Any], role: str) -> None:

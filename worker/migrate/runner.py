@@ -62,23 +62,29 @@ def migrate(database_url: str, progress: Progress = lambda _: None, modules: Seq
     """
     plan = _Plan(modules)
     with connect(database_url) as connection, alone(connection):
-        pending = plan.pending(connection)
-        for number, step in enumerate(pending, 1):
+        steps = plan.pending(connection)
+        for number, step in enumerate(steps, 1):
             started = time.monotonic()
             step.prepare(connection)
             in_transaction(connection, partial(_apply, connection, step))
-            progress(Done(step.name, number, len(pending), time.monotonic() - started))
-        return [step.name for step in pending]
+            progress(Done(step.name, number, len(steps), time.monotonic() - started))
+        return [step.name for step in steps]
+
+
+def pending(database_url: str, modules: Sequence[str] | None = None) -> list[str]:
+    """The steps that `migrate` would apply. Raises as `migrate` does, and changes nothing."""
+    with connect(database_url) as connection:
+        return [step.name for step in _Plan(modules).pending(connection)]
 
 
 def rehearse(database_url: str, modules: Sequence[str] | None = None) -> list[Rehearsal]:
     """What `migrate` would do, tried in one transaction that is rolled back. Raises as `migrate` does."""
     plan = _Plan(modules)
     with connect(database_url) as connection, alone(connection):
-        pending = plan.pending(connection)
+        steps = plan.pending(connection)
 
         def tried() -> list[Rehearsal]:
-            return [Rehearsal(step.name, _apply(connection, step)) for step in pending]
+            return [Rehearsal(step.name, _apply(connection, step)) for step in steps]
 
         return in_transaction(connection, tried, keep=False)
 

@@ -59,7 +59,7 @@ class SqlStep(Step):
         """Run the file."""
         surgery.execute(self._sql)
 
-    def revert(self, surgery: Surgery, *, archive_conflicts: bool) -> None:  # noqa: ARG002 - SQL keeps its own guard
+    def revert(self, surgery: Surgery, *, archive_conflicts: bool) -> None:  # noqa: ARG002 - SQL guards itself
         """Run the rollback file."""
         surgery.execute(self._rollback)
 
