@@ -1,0 +1,100 @@
+"""`up` on a database that the bot goes on writing to; and two migrators at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from tests.databases import new_database
+from tests.migrations.bot import TodaysBot
+from tests.migrations.fill import fill
+from tests.migrations.shapes import SHAPES, build
+from tests.migrations.snapshot import catalog_of
+from worker.migrate import migrate, rehearse, status, verify
+
+BOTS = 3
+
+
+@pytest.mark.parametrize("ahead", [False, True], ids=["small", "large"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_bot_meets_no_new_error(
+    shape: str, empty_database_url: str, postgres_server: str, *, ahead: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it meets while `up` runs is what it met before on this shape; afterwards it meets none, and all holds."""
+    if ahead:
+        monkeypatch.setattr("tasks.adopt.table_step.LARGE_BYTES", 0)
+    url, knows_active = empty_database_url, shape in {"LEGACY", "FRESH"}
+    build(url, shape)
+    fill(url, seed=11, size=200)
+    with new_database(postgres_server) as twin:
+        build(twin, shape)
+        fill(twin, seed=11, size=200)
+        before = TodaysBot(twin, seed=1, knows_active=knows_active)
+        before.write(60)
+    bots = [TodaysBot(url, seed=seed, knows_active=knows_active) for seed in range(BOTS)]
+    with ThreadPoolExecutor(BOTS) as pool:
+        running = [pool.submit(bot.run) for bot in bots]
+        try:
+            applied = migrate(url)
+        finally:
+            for bot in bots:
+                bot.stop()
+        for done in running:
+            done.result()
+    met = set().union(*(bot.errors for bot in bots))
+    # By operation: one that fails on this shape for want of an arbiter (42P10) may, between the new key and the end of
+    # the old one, fail by the old key (23505) instead. One that went well before must never fail.
+    assert {operation for operation, _, _ in met} <= {operation for operation, _, _ in before.errors}
+    assert {state for _, state, _ in met} <= {"42P10", "23505", "23503", "23514"}
+    assert all(bot.writes for bot in bots)
+    assert applied == [entry.step for entry in status(url)]
+    assert verify(url) == []
+    after = TodaysBot(url, seed=2, knows_active=True)
+    after.write(20)
+    assert after.errors == set()
+
+
+def test_two_migrators_are_serialised(empty_database_url: str) -> None:
+    """Both start at once: one does all the work, the other finds nothing to do."""
+    build(empty_database_url, "SEED")
+    fill(empty_database_url, seed=12, size=100)
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda _: migrate(empty_database_url), range(2)))
+    assert sorted(map(len, done)) == [0, len(status(empty_database_url))]
+    assert verify(empty_database_url) == []
+
+
+def test_a_lock_that_is_held_delays_up_and_nobody_else(empty_database_url: str) -> None:
+    """While somebody holds a table, `up` gives way again and again; readers go on; when it is free, `up` ends."""
+    url = empty_database_url
+    build(url, "LEGACY")
+    with psycopg.connect(url) as holder, ThreadPoolExecutor(1) as pool:
+        holder.execute("SELECT count(*) FROM users")  # holds ACCESS SHARE until its transaction ends
+        running = pool.submit(migrate, url)
+        with psycopg.connect(url, autocommit=True) as reader:
+            reader.execute("SET statement_timeout = '5s'")
+            waits = 0
+            while waits < 3:
+                reader.execute("SELECT count(*) FROM users")
+                [(waiting,)] = reader.execute(
+                    "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'users'::regclass"
+                ).fetchall()
+                waits += waiting
+        assert not running.done()
+        holder.commit()
+        assert running.result() == [entry.step for entry in status(url)]
+
+
+def test_a_rehearsal_changes_nothing_and_shows_the_rows(empty_database_url: str) -> None:
+    """`--dry-run`: every step with its statements, all rolled back."""
+    url = empty_database_url
+    build(url, "S1")
+    with psycopg.connect(url) as connection:
+        connection.execute("INSERT INTO users (slack_id, name, discipline) VALUES ('test_user_123', 'x', 'po')")
+    before = catalog_of(url)
+    rehearsed = rehearse(url)
+    assert catalog_of(url) == before
+    assert [entry.step for entry in rehearsed] == [entry.step for entry in status(url)]
+    assert all(entry.applied_at is None for entry in status(url))
+    removals = [e for r in rehearsed for e in r.executed if "DELETE FROM users" in e.sql]
+    assert [e.rows for e in removals] == [1]
