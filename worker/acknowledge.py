@@ -23,20 +23,13 @@ class Park:
     memory: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """The lane is stopped until a person resumes it; `note` is JSON."""
-
-    note: str
-
-
 @dataclass(slots=True)
 class Settled:
     """How far a claimed lane has come: the jobs that ended, in order, and what happens to the lane then."""
 
     lane: str
     ends: list[tuple[Entry, End]] = field(default_factory=list)
-    then: Park | Hold | None = None
+    then: Park | None = None
 
 
 def acknowledge(
@@ -46,14 +39,12 @@ def acknowledge(
     calls = []
     for settled in lanes:
         lane, then = settled.lane, settled.then
-        if isinstance(then, Hold):
-            calls.append(Call("hold", (lane, 0, then.note), {"lane": lane}))
-        if settled.ends or not isinstance(then, Park):
+        if settled.ends or then is None:
             outcomes = [part for entry, end in settled.ends for part in (entry.envelope.id, entry.outcome(end))]
-            keep = int(isinstance(then, Park))
+            keep = int(then is not None)
             args = (lane, token, len(settled.ends), keep, settings.outcome_seconds * 1000, *outcomes)
             calls.append(Call("acknowledge", args, {"lane": lane}))
-        if isinstance(then, Park):
+        if then is not None:
             args = (lane, token, then.delay_ms * 1000, then.memory or "", clock_floor)
             calls.append(Call("park", args, {"lane": lane}))
     run_all(redis, keys, calls)

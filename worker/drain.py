@@ -30,6 +30,7 @@ from worker.relay import Relay
 from worker.script import run
 from worker.session import Outage, Session
 from worker.settings import Settings
+from worker.tally import Tally
 from worker.verdict import Failure, Fault, judge
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Drain:
         self._keys = Keys(settings.prefix)
         self._claimer = Claimer(redis, self._keys, settings, name)
         self._relay = Relay(redis, self._keys, settings)
+        self._tally = Tally(redis, self._keys)
         self._deadline = time.monotonic() + settings.slice_ms / 1000
         self.counts: Counter[str] = Counter()
 
@@ -149,6 +151,7 @@ class Drain:
         pairs = [pair for settled in lanes for pair in settled.ends if not pair[1].repeated]
         self.counts.update(end.status for _, end in pairs)
         self._events.ended(pairs, seconds)
+        self._tally.ended(pairs, seconds)
         for entry, end in pairs:
             if end.status == "dead":
                 why = end.failure.message if end.failure is not None else end.message
@@ -162,6 +165,7 @@ class Drain:
 
     def _retried(self, entry: Entry, failure: Failure, traceback: str) -> None:
         self.counts["retried"] += 1
+        self._tally.retried(entry, failure)
         self._events.retried(entry, f"{failure.error_class}: {failure.message}", traceback)
 
     def _entries(self, claim: Claim, lane: ClaimedLane) -> list[Entry]:

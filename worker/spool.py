@@ -29,12 +29,16 @@ class Spool:
         self._file = directory / "spool.jsonl"
         self._bad = directory / "spool.bad"
 
-    def waiting(self) -> bool:
-        """Whether jobs wait in the file. Costs one stat."""
+    def size(self) -> int:
+        """How much waits in the file, in bytes. Costs one stat."""
         try:
-            return self._file.stat().st_size > 0
+            return self._file.stat().st_size
         except FileNotFoundError:
-            return False
+            return 0
+
+    def waiting(self) -> bool:
+        """Whether jobs wait in the file."""
+        return self.size() > 0
 
     def append(self, orders: Sequence[Order]) -> None:
         """Keep orders, durably. Raises OSError when they can't be."""

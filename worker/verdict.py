@@ -51,13 +51,15 @@ class Failure:
     error_class: str
     sqlstate: str | None
     message: str
+    constraint: str | None = None
 
 
 def judge(error: BaseException) -> Failure:
     """Whose fault this error is."""
     sqlstate = getattr(error, "sqlstate", None)
     message = str(error).strip() or type(error).__name__
-    return Failure(_fault(error, sqlstate), type(error).__name__, sqlstate, message)
+    constraint = error.diag.constraint_name if isinstance(error, psycopg.Error) else None
+    return Failure(_fault(error, sqlstate), type(error).__name__, sqlstate, message, constraint)
 
 
 def _fault(error: BaseException, sqlstate: str | None) -> Fault:

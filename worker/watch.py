@@ -2,8 +2,8 @@
 
 Once a second it asks Redis whether a lane's backoff or lease has ended, or a bell was lost. And it listens to
 PostgreSQL for jobs that came with somebody else's transaction (worker/outbox.py). It lives in a thread of the worker's
-main process, beside Celery's event loop, so that a slow service never delays Celery's heartbeats; and as it only rings, it
-needs no care at a crash.
+main process, beside Celery's event loop, so that a slow service never delays Celery's heartbeats; and as it only rings,
+it needs no care at a crash.
 """
 
 import logging

@@ -1,0 +1,95 @@
+"""The tally: counters that all processes share and that outlive each, in one Redis hash.
+
+    jobs|<status>|<kind>            jobs that ended so
+    retries|<kind>                  failed attempts that were tried again
+    recovered|<kind>                jobs that were applied after a retry
+    violations|<constraint>         constraints that refused a row
+    batches                         batches that were acknowledged
+    <histogram>|sum                 in µs, or jobs
+    <histogram>|<upper bound>       observations up to this bound and above the next lower one
+
+Its size depends on kinds and constraints, never on lanes or jobs. Counting is for watching only: it never raises, and a
+lost or repeated call only blurs a figure. worker/metrics.py shows it.
+"""
+
+import logging
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from worker.entry import End, Entry
+from worker.lane import Keys
+from worker.script import run
+from worker.verdict import Failure
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """A distribution: its name, and the upper bounds of its buckets in its own unit."""
+
+    name: str
+    bounds: tuple[int, ...]
+
+    def observe(self, counts: Counter[str], value: int) -> None:
+        """Count one observation."""
+        place = bisect_left(self.bounds, value)
+        counts[f"{self.name}|{self.bounds[place] if place < len(self.bounds) else 'inf'}"] += 1
+        counts[f"{self.name}|sum"] += value
+
+
+MILLISECOND = 1_000
+SECOND = 1_000_000
+WAIT_US = Histogram(
+    "wait_us",
+    (
+        *(n * MILLISECOND for n in (1, 2, 5, 10, 25, 50, 100, 250, 500)),
+        *(n * SECOND for n in (1, 5, 30, 120, 600, 3600)),
+    ),
+)
+"""From enqueue to commit."""
+APPLY_US = Histogram(
+    "apply_us", tuple(n * MILLISECOND for n in (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 5000, 10_000))
+)
+"""What one batch took in PostgreSQL."""
+BATCH_JOBS = Histogram("batch_jobs", (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2000))
+"""How many jobs one batch had."""
+
+
+class Tally:
+    """Adds to the shared counters."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis, self._keys = redis, keys
+
+    def ended(self, pairs: Sequence[tuple[Entry, End]], seconds: float) -> None:
+        """The jobs of a batch that took `seconds` have ended."""
+        if not pairs:
+            return
+        now = time.time_ns() // 1000
+        counts: Counter[str] = Counter({"batches": 1})
+        for entry, end in pairs:
+            counts[f"jobs|{end.status}|{entry.envelope.kind}"] += 1
+            WAIT_US.observe(counts, max(0, now - entry.envelope.at))
+            if entry.attempts > 1 and end.status == "applied":
+                counts[f"recovered|{entry.envelope.kind}"] += 1
+        APPLY_US.observe(counts, round(seconds * SECOND))
+        BATCH_JOBS.observe(counts, len(pairs))
+        self._count(counts, [end.failure for _, end in pairs if end.failure is not None])
+
+    def retried(self, entry: Entry, failure: Failure) -> None:
+        """An attempt has failed and will be made again."""
+        self._count(Counter({f"retries|{entry.envelope.kind}": 1}), [failure])
+
+    def _count(self, counts: Counter[str], failures: Iterable[Failure]) -> None:
+        counts.update(f"violations|{failure.constraint}" for failure in failures if failure.constraint)
+        try:
+            run(self._redis, self._keys, "tally", *(part for pair in counts.items() for part in pair))
+        except RedisError as error:
+            log.warning("Counters could not be added to (%s); figures are too low.", type(error).__name__)
