@@ -1,0 +1,1 @@
+"""The migration steps: plain SQL, each with its way back; worker/migrate runs them."""

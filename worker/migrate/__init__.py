@@ -6,19 +6,11 @@ and its row in `onelane.migrations` are one transaction, under an advisory lock 
 """
 
 from worker.migrate.adoption import Adoption, Finding, Outlook
+from worker.migrate.archive import Archived, archived, kept_schemas
 from worker.migrate.backup import Backup, back_up
-from worker.migrate.inspection import Archived, archived, check, lockdown, unlock, verify
-from worker.migrate.runner import (
-    Done,
-    Rehearsal,
-    StepStatus,
-    down,
-    migrate,
-    pending,
-    rehearse,
-    require_migrated,
-    status,
-)
+from worker.migrate.inspection import check, lockdown, unlock, verify
+from worker.migrate.plan import require_migrated
+from worker.migrate.runner import Done, Rehearsal, StepStatus, down, migrate, pending, rehearse, status
 from worker.migrate.step import Step
 
 __all__ = [
@@ -35,6 +27,7 @@ __all__ = [
     "back_up",
     "check",
     "down",
+    "kept_schemas",
     "lockdown",
     "migrate",
     "pending",

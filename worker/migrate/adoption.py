@@ -6,12 +6,14 @@ The engine knows no table of the domain. For each module that `ONELANE_TASKS` na
 
 import importlib
 import importlib.util
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import psycopg
 
+from worker.job import load_kinds
 from worker.migrate.step import Step
 
 
@@ -64,7 +66,11 @@ class Adoption(Protocol):
         """Take that role away again."""
 
 
-def adoptions(modules: Iterable[str]) -> list[Adoption]:
-    """The adoptions of the task modules that have one."""
-    names = [f"{module}.adopt" for module in modules]
+def adoptions(modules: Sequence[str]) -> list[Adoption]:
+    """The adoptions of the task modules that have one.
+
+    Raises ConfigurationError that names a module that can't be imported.
+    """
+    load_kinds(modules)
+    names = [f"{module}.adopt" for module in modules if hasattr(sys.modules[module], "__path__")]
     return [importlib.import_module(name).ADOPTION for name in names if importlib.util.find_spec(name) is not None]

@@ -1,37 +1,26 @@
 """Check, verify, lockdown: what the adoptions say and do outside the steps, each in one transaction."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
 
 from worker.migrate.adoption import Adoption, Outlook, adoptions
-from worker.migrate.runner import require_migrated
+from worker.migrate.plan import Plan, require_migrated
 from worker.migrate.session import connect, in_transaction
 from worker.settings import Settings
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Archived:
-    """Rows that a migration removed or changed, for one reason; the archive has each as it was."""
-
-    table: str
-    action: str
-    reason: str
-    count: int
-    ids: Sequence[str]
-    """Of the first few."""
-
-
 def check(database_url: str, modules: Sequence[str] | None = None) -> list[Outlook]:
     """What each adoption finds. Changes nothing. Raises ConfigurationError when the database can't be adopted."""
+    plan = Plan(modules)
 
     def look(connection: psycopg.Connection[Any], adoption: Adoption) -> Outlook:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        plan.marks(connection)
         adoption.refuse(connection)
         return adoption.check(connection)
 
@@ -49,16 +38,6 @@ def verify(database_url: str, modules: Sequence[str] | None = None) -> list[str]
         return adoption.verify(connection)
 
     return [sentence for sentences in _ask(database_url, modules, look) for sentence in sentences]
-
-
-def archived(database_url: str) -> list[Archived]:
-    """What the migrations have archived and not put back."""
-    with connect(database_url) as connection:
-        rows = connection.execute(
-            "SELECT table_name, action, reason, count(*), (array_agg(record ->> 'id' ORDER BY id))[:5]"
-            " FROM onelane.archive GROUP BY table_name, action, reason ORDER BY min(id)"
-        )
-        return [Archived(*row) for row in rows]
 
 
 def lockdown(database_url: str, role: str, *, password: str = "", modules: Sequence[str] | None = None) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
+from psycopg import ClientCursor
 
 from worker.errors import ConfigurationError
 
@@ -45,9 +46,10 @@ class Surgery:
     executed: list[Executed] = field(default_factory=list)
 
     def execute(self, statement: str, parameters: dict[str, Any] | None = None) -> psycopg.Cursor[Any]:
-        """Run a statement and note it."""
+        """Run a statement and note it, with its parameters filled in."""
         cursor = self.connection.execute(statement, parameters)
-        self.executed.append(Executed(statement.strip(), cursor.rowcount))
+        noted = ClientCursor(self.connection).mogrify(statement, parameters) if parameters else statement
+        self.executed.append(Executed(noted.strip(), cursor.rowcount))
         return cursor
 
     def change(self, statement: str, *, undo: str, lost: Lost | None = None) -> None:
@@ -59,35 +61,44 @@ class Surgery:
             (self.step, undo, lost and lost.table, lost and lost.query, lost and lost.reason, lost and lost.removes),
         )
 
+    def losses(self) -> list[str]:
+        """What the undo statements would lose, in words. Changes nothing."""
+        return [sentence for _, _, lost in self._undos() if lost and (sentence := self._loss(lost))]
+
     def undo(self, *, archive_conflicts: bool) -> None:
         """Run this step's undo statements in reverse.
 
         Raises ConfigurationError that names the rows which would be lost, unless `archive_conflicts` keeps them.
         """
-        kept = self.connection.execute(
+        for entry, statement, lost in self._undos():
+            if lost is not None:
+                self._spare(lost, archive_conflicts=archive_conflicts)
+            self.execute(statement)
+            self.connection.execute("DELETE FROM onelane.undo WHERE id = %s", (entry,))
+
+    def _undos(self) -> list[tuple[int, str, Lost | None]]:
+        """This step's undo statements, newest first."""
+        rows = self.connection.execute(
             "SELECT id, statement, lost_table, lost_query, lost_reason, lost_removes FROM onelane.undo"
             " WHERE step = %s ORDER BY id DESC",
             (self.step,),
         ).fetchall()
-        for entry, statement, table, query, reason, removes in kept:
-            if query is not None:
-                self._spare(Lost(table, query, reason, removes), archive_conflicts=archive_conflicts)
-            self.execute(statement)
-            self.connection.execute("DELETE FROM onelane.undo WHERE id = %s", (entry,))
+        return [(entry, statement, Lost(*lost) if lost[0] is not None else None) for entry, statement, *lost in rows]
+
+    def _loss(self, lost: Lost) -> str:
+        row = self.execute(f"SELECT count(*) FROM ({lost.query}) AS lost").fetchone()
+        return f"{row[0]} row(s) of {lost.table}: {lost.reason}" if row and row[0] else ""
 
     def _spare(self, lost: Lost, *, archive_conflicts: bool) -> None:
-        rows = f"SELECT to_jsonb(t) AS data, t.ctid AS place FROM {lost.table} t WHERE t.ctid IN ({lost.query})"
-        count = self.execute(f"SELECT count(*) FROM ({rows}) AS lost").fetchone()
-        if count is None or count[0] == 0:
+        sentence = self._loss(lost)
+        if not sentence:
             return
         if not archive_conflicts:
-            raise ConfigurationError(
-                f"{self.step} can't be undone without losing data: {count[0]} row(s) of {lost.table}: {lost.reason}."
-                " Use --archive-conflicts to move them to onelane.archive."
-            )
+            raise ConfigurationError(f"{self.step} can't be undone without losing {sentence}. Use --archive-conflicts.")
         self.execute(
             "INSERT INTO onelane.archive (table_name, record, reason, step, action)"
-            f" SELECT %(table)s, data, %(reason)s, %(step)s, 'conflict' FROM ({rows}) AS lost",
+            f" SELECT %(table)s, to_jsonb(t), %(reason)s, %(step)s, 'conflict' FROM {lost.table} t"
+            f" WHERE t.ctid IN ({lost.query})",
             {"table": lost.table, "reason": lost.reason, "step": self.step},
         )
         if lost.removes:

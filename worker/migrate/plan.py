@@ -1,0 +1,97 @@
+"""The plan: which steps there are, which are applied, and whether anything speaks against going on.
+
+Everything that could refuse is asked before the first change: a replica, a missing right, a step that this release
+does not know, an applied step that has changed since, and what the domain's adoption objects to.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from importlib import resources
+from typing import Any
+
+import psycopg
+
+from worker.errors import ConfigurationError
+from worker.migrate.adoption import Adoption, adoptions
+from worker.migrate.step import Step, in_order, sql_steps
+from worker.settings import Settings
+
+OLDEST_SERVER = 140000
+
+
+class Plan:
+    """All known steps, and the adoptions that have a say."""
+
+    def __init__(self, modules: Sequence[str] | None) -> None:
+        self.adoptions: list[Adoption] = adoptions(Settings.load().task_modules if modules is None else modules)
+        steps = sql_steps(resources.files("migrations"))
+        for adoption in self.adoptions:
+            steps.extend(adoption.steps())
+        self.steps = in_order(steps)
+
+    def marks(self, connection: psycopg.Connection[Any]) -> dict[str, datetime]:
+        """When each applied step was applied. Raises ConfigurationError when they are not this release's steps."""
+        known = {step.name: step.checksum for step in self.steps}
+        applied: dict[str, datetime] = {}
+        for name, checksum, applied_at in _applied(connection):
+            if name not in known:
+                raise ConfigurationError(f"The database has step {name}, newer than this release: upgrade onelane.")
+            if checksum != known[name]:
+                raise ConfigurationError(f"Step {name} is not the one that was applied: restore its file.")
+            applied[name] = applied_at
+        return applied
+
+    def missing(self, connection: psycopg.Connection[Any]) -> list[Step]:
+        """The steps that are not applied. Raises as `marks` does."""
+        marks = self.marks(connection)
+        return [step for step in self.steps if step.name not in marks]
+
+    def pending(self, connection: psycopg.Connection[Any]) -> list[Step]:
+        """The steps to apply, once nobody objects."""
+        _refuse(connection)
+        for adoption in self.adoptions:
+            adoption.refuse(connection)
+        return self.missing(connection)
+
+    def to_undo(self, connection: psycopg.Connection[Any], to: str | None) -> list[Step]:
+        """The steps to undo, newest first. Raises ConfigurationError when `to` is not applied."""
+        _refuse(connection)
+        marks = self.marks(connection)
+        applied = [step for step in reversed(self.steps) if step.name in marks]
+        if to is None:
+            return applied[:1]
+        names = [step.name for step in applied]
+        if to not in names:
+            raise ConfigurationError(f"Step {to} is not applied; applied are {', '.join(reversed(names)) or 'none'}.")
+        return applied[: names.index(to) + 1]
+
+
+def require_migrated(connection: psycopg.Connection[Any], modules: Sequence[str] | None = None) -> None:
+    """Raise ConfigurationError, which says what to run, when the database lacks a step or has one we don't know."""
+    missing = [step.name for step in Plan(modules).missing(connection)]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ConfigurationError(f"The database lacks the migration {missing[0]}{more}: run `onelane migrate up`.")
+
+
+def _applied(connection: psycopg.Connection[Any]) -> list[tuple[str, str, datetime]]:
+    # Not to_regclass: inside a transaction it may answer from a cache that is older than another's commit.
+    found = connection.execute(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = 'onelane' AND tablename = 'migrations')"
+    ).fetchone()
+    if found is None or not found[0]:
+        return []
+    return connection.execute("SELECT name, checksum, applied_at FROM onelane.migrations ORDER BY name").fetchall()
+
+
+def _refuse(connection: psycopg.Connection[Any]) -> None:
+    if connection.info.server_version < OLDEST_SERVER:
+        raise ConfigurationError("PostgreSQL 14 or newer is needed.")
+    asked = connection.execute(
+        "SELECT pg_is_in_recovery(), has_database_privilege(current_database(), 'CREATE')"
+    ).fetchone()
+    replica, may_create = asked or (False, False)
+    if replica:
+        raise ConfigurationError("This database is a read replica: use the primary's URL.")
+    if not may_create:
+        raise ConfigurationError("The database user may not create a schema here: use the owner of the database.")
