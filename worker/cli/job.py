@@ -1,0 +1,64 @@
+"""`onelane job`: where a job is and what became of it."""
+
+from contextlib import suppress
+from typing import Annotated, Any
+
+import typer
+
+from worker.cli.output import Json, print_json, say, show_fields
+from worker.client import Client
+from worker.errors import NoOutcome
+from worker.redis_client import require_usable
+from worker.settings import Settings
+from worker.whereabouts import Whereabouts, find_job
+
+
+def job(
+    job_id: Annotated[str, typer.Argument(metavar="ID", help="The job's id, as `enqueue` gave it.")],
+    *,
+    wait: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Wait so long for its end.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Say where a job is and what became of it.
+
+    Exit code 1 when no such job is known, or it has not ended within --wait.
+    """
+    settings = Settings.load()
+    client = Client(settings)
+    require_usable(client.redis)
+    found = find_job(settings, client.redis, job_id)
+    if wait and not found.ended:
+        with suppress(NoOutcome):
+            client.wait(job_id, wait)
+        found = find_job(settings, client.redis, job_id)
+    if as_json:
+        print_json({"id": found.id, "where": found.place, **found.facts})
+    else:
+        say(_sentence(found))
+        show_fields({name: value for name, value in found.facts.items() if name not in {"id", "message"}})
+    raise typer.Exit(int(bool(wait) and not found.ended))
+
+
+def _sentence(found: Whereabouts) -> str:
+    facts: dict[str, Any] = dict(found.facts)
+    match found.place:
+        case "ledger" if found.ended:
+            return str(facts["message"])
+        case "lane":
+            return f"It waits in its lane, {_place(facts)}."
+        case "spool":
+            return "It waits in this host's spool; the next enqueue that reaches Redis sends it."
+        case _:
+            return "It waits in the outbox; a worker puts it onto its lane."
+
+
+def _place(facts: dict[str, Any]) -> str:
+    where = "position unknown" if facts["position"] is None else f"place {facts['position']} of {facts['lane_length']}"
+    state = facts["lane_state"]
+    if state == "parked":
+        return (
+            f"{where}; the lane tries again at {facts['next_try']:%H:%M:%S} UTC, after {facts['head_attempts']} tries"
+        )
+    if state == "held":
+        return f"{where}; the lane is held until somebody resumes it"
+    return f"{where}; a worker is at it" if state == "claimed" else where

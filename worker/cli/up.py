@@ -1,0 +1,93 @@
+"""`onelane up`: services, migrations, workers and Flower, in the foreground, until Ctrl-C."""
+
+import signal
+import time
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from worker.cli.output import complain, say, show_fields
+from worker.job import load_kinds
+from worker.migrate import migrate
+from worker.settings import Settings
+from worker.supervisor import Child, stop_all
+from worker.up import FLOWER_USER, Flower, announced, flower_child, only_one, services, workers
+
+LOOK_SECONDS = 0.2
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def up(
+    *,
+    number: Annotated[int, typer.Option("--workers", "-w", min=1, max=64, help="How many workers.")] = 2,
+    flower_port: Annotated[int, typer.Option(min=1, max=65535, help="Where Flower listens.")] = 5555,
+    no_flower: Annotated[bool, typer.Option("--no-flower", help="Run without Flower.")] = False,
+) -> None:
+    """Run everything in the foreground: services, migrations, workers, Flower. Ctrl-C stops it all.
+
+    Where ONELANE_REDIS_URL or ONELANE_DATABASE_URL is not set, a Redis or a PostgreSQL of your own runs in
+    ONELANE_DATA_DIR. The other commands find all this by themselves in the same directory.
+    """
+    for number_of_signal in STOPPING:
+        signal.signal(number_of_signal, _interrupt_once)
+    with only_one(Settings.load().data_dir):
+        given = Settings.load()
+        load_kinds(given.task_modules)
+        flower = None if no_flower else Flower.on(flower_port)
+        with services(given) as settings:
+            applied = migrate(settings.require_database())
+            with announced(settings):
+                _run(given, settings, number, flower, applied)
+
+
+def _run(given: Settings, settings: Settings, number: int, flower: Flower | None, applied: list[str]) -> None:
+    crew = workers(settings, number)
+    watchers = [] if flower is None else [flower_child(settings, flower)]
+    try:
+        for child in (*crew, *watchers):
+            child.start()
+        _say_what_runs(given, crew, flower, applied)
+        _look_after([*crew, *watchers])
+    except KeyboardInterrupt:
+        say("Stopping: the workers finish what they have begun.")
+    finally:
+        for name in stop_all(crew) + stop_all(watchers):
+            complain(f"{name} did not stop and was killed; what it had begun is done again at the next start.")
+    say("Stopped.")
+
+
+def _look_after(children: list[Child]) -> None:
+    while True:
+        for child in children:
+            if sentence := child.look_after():
+                complain(sentence)
+        time.sleep(LOOK_SECONDS)
+
+
+def _say_what_runs(given: Settings, crew: list[Child], flower: Flower | None, applied: list[str]) -> None:
+    lines = {
+        "Redis": "the one of ONELANE_REDIS_URL" if given.redis_url else f"our own, in {given.data_dir / 'redis'}",
+        "PostgreSQL": (
+            "the one of ONELANE_DATABASE_URL" if given.database_url else f"our own, in {given.data_dir / 'postgres'}"
+        ),
+        "Migrations": ", ".join(applied) or "all applied before",
+        "Workers": ", ".join(child.name for child in crew),
+        "Flower": flower and _flower_line(flower),
+    }
+    show_fields(lines)
+    say("Other commands find this by themselves in this directory. Ctrl-C stops it all.")
+
+
+def _flower_line(flower: Flower) -> str:
+    if flower.password is None:
+        return f"{flower.url} (users: FLOWER_BASIC_AUTH)"
+    password = flower.password if flower.made else "as in ONELANE_FLOWER_PASSWORD"
+    return f"{flower.url} (user {FLOWER_USER}, password {password})"
+
+
+def _interrupt_once(_number: int, _frame: FrameType | None) -> None:
+    """Interrupt what runs now; from here on all is stopping, and a second Ctrl-C can't hurry it."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
