@@ -22,7 +22,7 @@ from worker.settings import Settings
 from worker.watch import WatchStep
 
 settings = Settings.load()
-load_kinds(settings.task_modules)
+load_kinds(["worker.heartbeat", *settings.task_modules])
 
 app = Celery("onelane", broker=settings.broker)
 app.onelane_settings = settings

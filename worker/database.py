@@ -2,6 +2,9 @@
 
 A dead server is noticed by `connect_timeout`, TCP keepalives and `tcp_user_timeout`; a stuck statement by
 `statement_timeout` and `lock_timeout`. The session is in UTC, since the bot's columns are timestamps without time zone.
+
+Plans are made once and for any values. On a table that nobody has analyzed yet, PostgreSQL would choose a sequential
+scan and keep it while the table grows (measured: 3,900 jobs/s instead of 13,000); so a worker's plans use indexes.
 """
 
 import psycopg
@@ -30,7 +33,7 @@ def connect(settings: Settings, *, name: str = "onelane") -> Connection:
         tcp_user_timeout=20_000,
         options=(
             f"-c statement_timeout={settings.statement_timeout_ms} -c lock_timeout={settings.lock_timeout_ms}"
-            " -c TimeZone=UTC -c plan_cache_mode=force_generic_plan -c jit=off"
+            " -c TimeZone=UTC -c plan_cache_mode=force_generic_plan -c jit=off -c enable_seqscan=off"
         ),
     )
 

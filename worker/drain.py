@@ -155,13 +155,15 @@ class Drain:
         for entry, end in pairs:
             if end.status == "dead":
                 why = end.failure.message if end.failure is not None else end.message
-                self._alerts.begin(
-                    "dead", f"{entry.envelope.kind} {entry.envelope.id} is a dead letter ({end.code}): {why}"
-                )
+                incident = "crash_loop" if end.code == "crash_loop" else "dead"
+                told = f"{entry.envelope.kind} {entry.envelope.id} is a dead letter ({end.code}): {why}"
+                self._alerts.begin(incident, told, "onelane dead list")
 
     def _hold(self, lane: str, note: str) -> None:
         run(self._redis, self._keys, "hold", lane, 0, note, lane=lane)
-        self._alerts.begin(f"held:{lane}", f"The lane {lane} is held: {from_json(note)['why']}")
+        self._alerts.begin(
+            f"held:{lane}", f"The lane {lane} is held: {from_json(note)['why']}", f"onelane lane show {lane}"
+        )
 
     def _retried(self, entry: Entry, failure: Failure, traceback: str) -> None:
         self.counts["retried"] += 1

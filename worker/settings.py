@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     backoff_base_ms: int = Field(200, ge=1, description="first backoff, doubled for each attempt, ms")
     backoff_cap_ms: int = Field(60_000, ge=1, description="longest backoff, ms")
 
+    alert_urls: str = Field("", description="who is told of incidents: apprise URLs, separated by blanks")
+    oldest_seconds: int = Field(60, ge=1, description="a ready lane that waits longer than this is worth a look, s")
+
     log_level: str = Field("INFO", description="log level of workers and commands")
 
     @classmethod

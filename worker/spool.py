@@ -73,6 +73,14 @@ class Spool:
                 os.fsync(file)
             return words
 
+    def find(self, job_id: str) -> Order | None:
+        """The order with this id, if it waits in the file."""
+        if not self.waiting():
+            return None
+        with self._locked() as file:
+            orders = (_order(line) for line in self._lines(file))
+            return next((order for order in orders if order is not None and order.id == job_id), None)
+
     @staticmethod
     def _lines(file: int) -> list[bytes]:
         with os.fdopen(os.dup(file), "rb") as lines:

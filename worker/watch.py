@@ -23,6 +23,7 @@ from worker.lane import Keys
 from worker.query import query
 from worker.redis_client import redis_client
 from worker.script import run
+from worker.sentinel import Sentinel
 from worker.settings import Settings
 
 TICK_SECONDS = 1.0
@@ -95,19 +96,20 @@ class Watch:
 
 
 class WatchStep(bootsteps.StartStopStep):
-    """Starts and stops the watch with Celery's worker, in its main process."""
+    """Starts and stops the watch and the sentinel with Celery's worker, in its main process."""
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
-        self.watch: Watch | None = None
+        self.threads: list[Watch | Sentinel] = []
 
     def start(self, parent: Any) -> None:
         """Celery's worker has started."""
-        self.watch = Watch(parent.app.onelane_settings)
-        self.watch.start()
+        settings = parent.app.onelane_settings
+        self.threads = [Watch(settings), Sentinel(settings)]
+        for thread in self.threads:
+            thread.start()
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
         """Celery's worker ends."""
-        if self.watch is not None:
-            self.watch.stop()
-            self.watch = None
+        while self.threads:
+            self.threads.pop().stop()
