@@ -1,14 +1,17 @@
 """Alerts: one message when an incident begins, one when it is over; never a flood.
 
-An incident is a field of the hash `incidents`: whoever sets it first tells of it, later ones only count. Telling is
-two things. The bot hears of it through its stream of effects, as an entry whose id is made of the incident and its
-beginning, so that it is told once, whoever repeats it. And a message is put at the end of the list `alerts`, from
-which a sentinel sends it to people (worker/sentinel.py). So alerting that fails or hangs never delays a job.
+An incident is a field of the hash `incidents`. Whoever sets it first tells of it, later ones only count: 10,000 dead
+letters are one message. One that ends is told to be over when it has stayed over for a while, so a service that comes
+and goes is one incident too. Each step is one script: whatever is killed, nothing is told twice and nothing kept quiet.
+
+Telling is an entry in the stream `alerts`; a sentinel has it brought to people and to the bot (worker/sentinel.py,
+worker/recipient.py). So alerting that fails or hangs never delays a job.
 """
 
 import logging
 import time
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, Self
 
 from pydantic_core import from_json, to_json
 from redis import Redis
@@ -16,59 +19,102 @@ from redis.exceptions import RedisError
 
 from worker.lane import Keys
 from worker.script import run
-from worker.settings import Settings
 
-REMEMBERED_SECONDS = 7 * 24 * 3600
-UNSENT_LIMIT = 1000
-"""Messages that wait to be sent; when sending fails for long, the oldest are given up."""
+ALERTS_LIMIT = 1000
+"""Alerts that are kept, about."""
+
+TEXT_CHARACTERS = 300
+
+State = Literal["begun", "over"]
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """What people are told: what, since when, how often, and the command that shows more."""
+
+    state: State
+    incident: str
+    text: str
+    since: int
+    """When it began, µs."""
+    command: str
+    count: int = 1
+
+    @classmethod
+    def read(cls, fields: dict[bytes, bytes], count: int) -> Self:
+        """From an entry of the stream; `count` is used if the entry has none of its own."""
+        story = {**from_json(fields[b"story"]), "state": fields[b"state"].decode()}
+        if b"text" in fields:
+            story["text"] = fields[b"text"].decode()
+        return cls(**story, count=int(fields.get(b"count", count)))
+
+    @property
+    def id(self) -> str:
+        """The same for each repetition."""
+        return f"{self.incident}:{self.since}:{self.state}"
+
+    @property
+    def title(self) -> str:
+        """One line."""
+        name = self.incident.partition(":")[0].replace("_", " ")
+        return f"Onelane: {name} {'is over' if self.state == 'over' else 'has begun'}"
+
+    @property
+    def body(self) -> str:
+        """The rest."""
+        since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(self.since / 1_000_000))
+        times = f", {self.count:,} times" if self.count > 1 else ""
+        return f"{self.text}\nSince {since}{times}. More: {self.command}"
+
+    def story(self) -> bytes:
+        """What is remembered while it lasts."""
+        return to_json({"incident": self.incident, "text": self.text, "since": self.since, "command": self.command})
+
+
 class Alerts:
-    """Tells operators about incidents. While Redis is away it can only log."""
+    """Tells operators about incidents. While Redis is away it can only log; a sentinel tells of that itself."""
 
-    def __init__(self, redis: Redis, keys: Keys, settings: Settings) -> None:
-        self._redis, self._keys, self._settings = redis, keys, settings
-        self._incidents, self._counts = keys.named("incidents"), keys.named("incident_counts")
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis, self._keys = redis, keys
 
-    def begin(self, incident: str, text: str, command: str = "onelane health") -> None:
-        """Something is wrong; told if it wasn't known yet, else counted. `command` shows more."""
+    def begin(self, incident: str, text: str, command: str = "onelane health", *, count: int = 1) -> None:
+        """Something is wrong, `count` times; told if it wasn't known yet. `command` shows more.
+
+        People are told the first line: what else an error of PostgreSQL says may be personal.
+        """
         log.error("%s", text)
+        line = text.partition("\n")[0][:TEXT_CHARACTERS]
+        story = Alert("begun", incident, line, time.time_ns() // 1000, command).story()
         try:
-            since = time.time_ns() // 1000
-            story = {"incident": incident, "since": since, "text": text, "command": command}
-            is_new = self._redis.hsetnx(self._incidents, incident, to_json(story).decode())
-            self._redis.hincrby(self._counts, incident, 1)
-            if is_new:
-                self._tell("begun", story)
+            run(self._redis, self._keys, "begin_incident", incident, story, count, ALERTS_LIMIT)
         except RedisError:
             log.warning("This could not be told: Redis is away.")
 
     def end(self, incident: str, text: str) -> None:
-        """It is over; told only if it was known."""
+        """It seems to be over; told if it was known and stays so."""
         try:
-            known: Any = self._redis.hget(self._incidents, incident)
-            if known is None:
-                return
-            count: Any = self._redis.hget(self._counts, incident)
-            self._tell("over", {**from_json(known), "text": text, "count": int(count or 1)})
-            self._redis.hdel(self._incidents, incident)
-            self._redis.hdel(self._counts, incident)
-            log.info("%s", text)
+            if run(self._redis, self._keys, "end_incident", incident, text) == b"ending":
+                log.info("%s", text)
         except RedisError:
             log.warning("This could not be told: Redis is away. %s", text)
 
-    def open(self) -> set[str]:
-        """The incidents that are not over. Raises redis.RedisError."""
-        names: Any = self._redis.hkeys(self._incidents)
-        return {name.decode() for name in names}
+    def open(self) -> dict[str, Alert]:
+        """The incidents that have begun and don't seem over. Raises redis.RedisError."""
+        named = self._keys.named
+        with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.hgetall(named("incidents"))
+            pipeline.hgetall(named("incident_counts"))
+            pipeline.hkeys(named("incidents_over"))
+            stories, counts, over = pipeline.execute()
+        return {
+            name.decode(): Alert(state="begun", **from_json(story), count=int(counts.get(name, 1)))
+            for name, story in stories.items()
+            if name not in over
+        }
 
-    def _tell(self, state: str, story: dict[str, Any]) -> None:
-        payload = to_json({**story, "state": state})
-        effect = (f"{story['incident']}:{story['since']}:{state}", "alert", payload, "", str(story["since"]))
-        limits = (self._settings.effects_limit, REMEMBERED_SECONDS * 1_000_000)
-        is_new = run(self._redis, self._keys, "publish", *limits, *effect, effects=self._settings.effects_stream)
-        if is_new and self._settings.alert_urls:
-            self._redis.rpush(self._keys.named("alerts"), payload)
-            self._redis.ltrim(self._keys.named("alerts"), -UNSENT_LIMIT, -1)
+    def count(self, incident: str) -> int:
+        """How often an incident was seen so far. Raises redis.RedisError."""
+        found: Any = self._redis.hget(self._keys.named("incident_counts"), incident)
+        return int(found or 1)

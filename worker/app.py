@@ -58,7 +58,7 @@ class Workplace:
     def __init__(self, hostname: str) -> None:
         self.hostname = hostname
         self.redis: Redis = redis_client(settings)
-        self.alerts = Alerts(self.redis, Keys(settings.prefix), settings)
+        self.alerts = Alerts(self.redis, Keys(settings.prefix))
         self.session = Session(settings, self.alerts, f"onelane {hostname}")
         atexit.register(self.session.close)
 

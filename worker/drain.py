@@ -10,7 +10,7 @@ acknowledgement is recognized by the ledger. A drain that vanishes while it ling
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 
 from pydantic_core import from_json
 from redis import Redis
@@ -152,18 +152,22 @@ class Drain:
         self.counts.update(end.status for _, end in pairs)
         self._events.ended(pairs, seconds)
         self._tally.ended(pairs, seconds)
+        self._tell_of_dead_letters(pairs)
+
+    def _tell_of_dead_letters(self, pairs: list[tuple[Entry, End]]) -> None:
+        """One call for each incident, however many there are."""
+        incidents = defaultdict(list)
         for entry, end in pairs:
             if end.status == "dead":
                 why = end.failure.message if end.failure is not None else end.message
-                incident = "crash_loop" if end.code == "crash_loop" else "dead"
                 told = f"{entry.envelope.kind} {entry.envelope.id} is a dead letter ({end.code}): {why}"
-                self._alerts.begin(incident, told, "onelane dead list")
+                incidents["crash_loop" if end.code == "crash_loop" else "dead"].append(told)
+        for incident, sentences in incidents.items():
+            self._alerts.begin(incident, sentences[0], "onelane dead list", count=len(sentences))
 
     def _hold(self, lane: str, note: str) -> None:
         run(self._redis, self._keys, "hold", lane, 0, note, lane=lane)
-        self._alerts.begin(
-            f"held:{lane}", f"The lane {lane} is held: {from_json(note)['why']}", f"onelane lane show {lane}"
-        )
+        self._alerts.begin("held", f"The lane {lane} is held: {from_json(note)['why']}", "onelane lanes")
 
     def _retried(self, entry: Entry, failure: Failure, traceback: str) -> None:
         self.counts["retried"] += 1

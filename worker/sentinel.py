@@ -1,8 +1,8 @@
-"""The sentinel: looks for incidents that no drain can notice, ends those that are over, and sends alerts to people.
+"""The sentinel: sees incidents that no drain can notice, sees when one is over, and has alerts brought to people.
 
-Each worker's main process has one, in a thread of its own, so whatever hangs here harms no job. One at a time looks and
-sends: who holds the key `sentinel`, which ends by itself when its holder dies. A message leaves the list `alerts` only
-after it was sent; a sentinel killed in between sends it once more.
+Each worker's main process has one, in a thread of its own, so whatever hangs here harms no job. A round is one script,
+one round trip. One sentinel at a time is on guard (the key `guard`, which ends soon after its holder): it alone looks
+at PostgreSQL and has alerts sent. The others only say that they live, and look after their own host's spool.
 """
 
 import logging
@@ -10,44 +10,86 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from pydantic_core import from_json
 from redis import Redis
 from redis.exceptions import RedisError
 
-from worker.alerts import Alerts
-from worker.database import connect
-from worker.errors import ConfigurationError
+from worker.alerts import ALERTS_LIMIT, Alerts
+from worker.database import connect, unreachable
 from worker.lane import Keys
 from worker.migrate import verify
+from worker.probe import Late, Probe, answer_of
 from worker.query import query
+from worker.recipient import bot, people
 from worker.redis_client import redis_client
+from worker.redis_outage import RedisOutage
+from worker.script import run
+from worker.session import INCIDENT as POSTGRESQL_OUTAGE
 from worker.settings import Settings
 from worker.spool import Spool
+from worker.verdict import Fault, judge
 
-ROUND_SECONDS = 5.0
-LOOK_SECONDS = 10.0
-VERIFY_SECONDS = 300.0
-HOLDER_MS = 60_000
+ROUND_SECONDS = 10.0
+RECHECK_SECONDS = 2.0
+GUARD_SECONDS = 35.0
+"""So long is a worker counted as alive, and a guard respected, after the last round."""
+STAY_OVER_SECONDS = 60.0
+DATABASE_SECONDS = 5.0
+VERIFY_SECONDS = 900.0
+VERIFY_AGAIN_SECONDS = 60.0
 STOP_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
 
-class Sentinel:
-    """Looks and sends until it is stopped."""
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one round sees in Redis."""
 
-    def __init__(self, settings: Settings) -> None:
+    on_guard: bool
+    held: int
+    oldest_lane: str
+    oldest_seconds: float
+    newest_alert: str
+    open: frozenset[str]
+    """Incidents that have begun and don't seem over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Of one incident: what is wrong, empty if nothing is; what to say when it is over; the command that shows more."""
+
+    incident: str
+    wrong: str
+    over: str
+    command: str
+
+
+class Sentinel:
+    """Looks, and has alerts brought, until it is stopped."""
+
+    def __init__(self, settings: Settings, *, stay_over_seconds: float = STAY_OVER_SECONDS) -> None:
         self._settings = settings
+        self._stay_over_seconds = stay_over_seconds
         self._keys = Keys(settings.prefix)
         self._redis: Redis = redis_client(settings)
-        self._alerts = Alerts(self._redis, self._keys, settings)
-        self._notify = notifier(settings)
-        self._name = f"{socket.gethostname()}:{uuid.uuid4().hex[:8]}"
-        self._next_look = self._next_verify = 0.0
+        self._alerts = Alerts(self._redis, self._keys)
+        told = people(settings, self._redis, self._keys)
+        self._recipients = [bot(settings, self._redis, self._keys), *told]
+        self._redis_outage = RedisOutage(settings, told, stay_over_seconds)
+        self._host = socket.gethostname()
+        self._name = f"{self._host}:{uuid.uuid4().hex[:8]}"
+        self._connection: psycopg.Connection | None = None
+        self._database = Probe("onelane-sentinel-database", self._newest_dead_letters)
+        self._data = Probe("onelane-sentinel-data", self._broken_rules)
+        self._ask_for_crash_loops = False
+        self._verifying: Future[list[str]] | None = None
+        self._next_verify = 0.0
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._stand, name="onelane-sentinel", daemon=True)
 
@@ -56,126 +98,130 @@ class Sentinel:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the round it is in; never wait for a message that hangs."""
+        """End after the round it is in; never wait for a service that hangs."""
         self._stopped.set()
         self._thread.join(timeout=STOP_SECONDS)
 
     def _stand(self) -> None:
-        while not self._stopped.wait(ROUND_SECONDS):
-            try:
-                self.round()
-            except (RedisError, psycopg.Error, ConfigurationError) as error:
-                log.debug("The sentinel tries again: %s", error)
+        pause = RECHECK_SECONDS
+        while not self._stopped.wait(pause):
+            pause = ROUND_SECONDS if self.round() else RECHECK_SECONDS
+        self.leave()
+
+    def leave(self) -> None:
+        """Be counted no longer, and close the connections."""
+        self._redis_outage.forget()
+        try:
+            self._redis.zrem(self._keys.named("workers"), self._name)
+        except RedisError as error:
+            log.debug("The sentinel left without a word: %s", error)
         self._redis.close()
+        self._disconnect()
 
-    def round(self) -> None:
-        """Look, if it is time, and send what waits. Raises redis.RedisError, psycopg.Error."""
-        self._look_at_the_spool()
-        if not self._is_on_guard():
-            return
-        now = time.monotonic()
-        if now >= self._next_look:
-            self._next_look = now + LOOK_SECONDS
-            self._look_at_lanes()
-            self._look_at_dead_letters()
-        if now >= self._next_verify:
-            self._next_verify = now + VERIFY_SECONDS
-            self._look_at_the_data()
-        self._send()
-
-    def _is_on_guard(self) -> bool:
-        key = self._keys.named("sentinel")
-        if self._redis.set(key, self._name, nx=True, px=HOLDER_MS):
-            return True
-        if self._redis.get(key) != self._name.encode():
+    def round(self) -> bool:
+        """Look, and have brought what is new; whether Redis has answered."""
+        try:
+            view = self._look()
+            self._redis_outage.is_over()
+            judgements = [self._spool()]
+            if view.on_guard:
+                judgements += [*self._lanes(view), *self._dead_letters(view), *self._consistency(view)]
+            if self._judge(view, judgements):
+                view = self._look()
+            for recipient in self._recipients if view.on_guard else ():
+                recipient.bring(view.newest_alert)
+        except RedisError as error:
+            self._redis_outage.goes_on(error)
             return False
-        return bool(self._redis.pexpire(key, HOLDER_MS))
+        return True
 
-    def _judge(self, incident: str, text: str | None, over: str, command: str) -> None:
-        """Begin the incident if `text` says what is wrong and it isn't known; end it if nothing is."""
-        known = incident in self._alerts.open()
-        if text is not None and not known:
-            self._alerts.begin(incident, text, command)
-        elif text is None and known:
-            self._alerts.end(incident, over)
+    def _look(self) -> View:
+        times = (int(GUARD_SECONDS * 1_000_000), int(GUARD_SECONDS * 1000), int(self._stay_over_seconds * 1_000_000))
+        args = (self._name, *times, ALERTS_LIMIT)
+        on_guard, held, lane, age, newest, is_open, _ = run(self._redis, self._keys, "stand_guard", *args)
+        incidents = frozenset(name.decode() for name in is_open)
+        return View(bool(on_guard), held, lane.decode(), int(age) / 1_000_000, newest.decode(), incidents)
 
-    def _look_at_the_spool(self) -> None:
+    def _judge(self, view: View, judgements: Iterable[Judgement]) -> bool:
+        """Begin what is wrong and not known, end what is known and no longer wrong; whether there was any."""
+        changed = False
+        for judgement in judgements:
+            known = judgement.incident in view.open
+            if judgement.wrong and not known:
+                self._alerts.begin(judgement.incident, judgement.wrong, judgement.command)
+            elif known and not judgement.wrong:
+                self._alerts.end(judgement.incident, judgement.over)
+            changed = changed or known != bool(judgement.wrong)
+        return changed
+
+    def _spool(self) -> Judgement:
         size = Spool(self._settings.data_dir).size()
-        text = (
-            f"{size} bytes of jobs wait in the spool of {socket.gethostname()}: Redis was away for it."
-            if size
-            else None
-        )
-        self._judge(f"spool:{socket.gethostname()}", text, "The spool is empty again.", "onelane spool status")
+        wrong = f"{size:,} bytes of jobs wait in the spool of {self._host}: Redis was away for it." if size else ""
+        return Judgement(f"spool:{self._host}", wrong, "The spool is empty again.", "onelane spool status")
 
-    def _look_at_lanes(self) -> None:
-        now = time.time_ns() // 1000
-        oldest: Any = self._redis.zrange(self._keys.named("ready"), 0, 0, withscores=True)
-        age = (now - oldest[0][1]) / 1_000_000 if oldest else 0.0
-        text = (
-            f"A ready lane waits for {age:.0f} s: {oldest[0][0].decode()}."
-            if age > self._settings.oldest_seconds
-            else None
-        )
-        self._judge("oldest", text, "No ready lane waits for long any more.", "onelane lanes")
-        held = self._keys.named("held")
-        for incident in self._alerts.open():
-            kind, _, lane = incident.partition(":")
-            if kind == "held" and not self._redis.hexists(held, lane):
-                self._alerts.end(incident, f"The lane {lane} is no longer held.")
+    def _lanes(self, view: View) -> Iterator[Judgement]:
+        late = view.oldest_seconds > self._settings.oldest_seconds
+        wrong = f"A ready lane waits for {view.oldest_seconds:.0f} s: {view.oldest_lane}." if late else ""
+        yield Judgement("oldest", wrong, "No ready lane waits for long any more.", "onelane lanes")
+        held = f"{view.held:,} {'lane is' if view.held == 1 else 'lanes are'} held." if view.held else ""
+        yield Judgement("held", held, "No lane is held any more.", "onelane lanes")
 
-    def _look_at_dead_letters(self) -> None:
-        known = {"dead", "crash_loop"} & self._alerts.open()
-        if not known:
+    def _dead_letters(self, view: View) -> Iterator[Judgement]:
+        """Of PostgreSQL too: whether it answers, and a dead letter that no drain lived to tell of."""
+        if not self._settings.database_url:
             return
-        with connect(self._settings, name="onelane-sentinel") as connection:
-            _, dead = connection.execute(query("backlog")).fetchone() or (0, 0)
-        for incident in known if dead == 0 else ():
-            self._alerts.end(incident, "No dead letter waits any more.")
+        over = "PostgreSQL can be used again; waiting jobs go on by themselves."
+        try:
+            self._ask_for_crash_loops = "crash_loop" in view.open
+            newest, looping = answer_of(self._database.ask(), DATABASE_SECONDS)
+        except Late:
+            wrong = f"PostgreSQL gives no answer within {DATABASE_SECONDS:g} s."
+            yield Judgement(POSTGRESQL_OUTAGE, wrong, over, "onelane health")
+        except psycopg.Error as error:
+            if judge(error).fault is Fault.OUTAGE:
+                yield Judgement(POSTGRESQL_OUTAGE, unreachable(self._settings, error), over, "onelane health")
+        else:
+            yield Judgement(POSTGRESQL_OUTAGE, "", over, "onelane health")
+            yield Judgement("dead", newest, "No dead letter waits any more.", "onelane dead list")
+            if self._ask_for_crash_loops:
+                yield Judgement("crash_loop", looping, "No such dead letter waits any more.", "onelane dead list")
 
-    def _look_at_the_data(self) -> None:
-        found = verify(self._settings.require_database(), self._settings.task_modules)
-        text = f"{len(found)} of the data's rules are broken: {found[0]}" if found else None
-        self._judge("consistency", text, "All rules of the data hold again.", "onelane migrate verify")
+    def _newest_dead_letters(self) -> tuple[str, str]:
+        """A sentence about the newest dead letter, and if it is asked for, the newest that is one for its crashes."""
+        try:
+            if self._connection is None:
+                self._connection = connect(self._settings, name="onelane-sentinel")
+            newest = self._connection.execute(query("dead_letter"), {"code": None}).fetchone()
+            looping = None
+            if self._ask_for_crash_loops:
+                looping = self._connection.execute(query("dead_letter"), {"code": "crash_loop"}).fetchone()
+        except BaseException:
+            self._disconnect()
+            raise
+        return _sentence(newest), _sentence(looping)
 
-    def _send(self) -> None:
-        waiting = self._keys.named("alerts")
-        while raw := self._first(waiting):
-            story = from_json(raw)
-            if not self._notify(_title(story), self._body(story)):
-                log.warning("An alert could not be sent; it is tried again.")
-                return
-            self._redis.lpop(waiting)
-            self._redis.pexpire(self._keys.named("sentinel"), HOLDER_MS)
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
-    def _first(self, waiting: str) -> bytes:
-        return bytes(self._redis.lindex(waiting, 0) or b"")  # type: ignore[arg-type]  # redis-py types both its clients
+    def _consistency(self, view: View) -> Iterator[Judgement]:
+        """Whether the data's rules hold; the answer of an earlier round, if it has come meanwhile."""
+        now = time.monotonic()
+        if self._verifying is None and now >= self._next_verify and self._settings.database_url:
+            self._verifying = self._data.ask()
+        if self._verifying is None or not self._verifying.done():
+            return
+        self._next_verify = now + (VERIFY_AGAIN_SECONDS if "consistency" in view.open else VERIFY_SECONDS)
+        verified, self._verifying = self._verifying, None
+        if verified.exception() is None:
+            found = verified.result()
+            wrong = f"{len(found)} of the data's rules are broken: {found[0]}" if found else ""
+            yield Judgement("consistency", wrong, "All rules of the data hold again.", "onelane migrate verify")
 
-    def _body(self, story: dict[str, Any]) -> str:
-        count: Any = story.get("count") or self._redis.hget(self._keys.named("incident_counts"), story["incident"]) or 1
-        since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(story["since"] / 1_000_000))
-        times = f" ({int(count)} times)" if int(count) > 1 else ""
-        return f"{story['text']}\nSince {since}{times}. More: {story['command']}"
-
-
-def notifier(settings: Settings) -> Callable[[str, str], bool]:
-    """What tells everybody a title and a body, and says whether that went well.
-
-    Raises ConfigurationError that names a URL which is none, without its secrets.
-    """
-    if not settings.alert_urls:
-        return lambda _title, _body: True
-    from apprise import Apprise  # noqa: PLC0415 - heavy, and most workers have nobody to tell
-
-    people = Apprise()
-    for number, url in enumerate(settings.alert_urls.split(), 1):
-        if not people.add(url):
-            raise ConfigurationError(
-                f"ONELANE_ALERT_URLS: the {number}. is not a URL that apprise knows, such as slack://… or mailto://…"
-            )
-    return lambda title, body: bool(people.notify(title=title, body=body))
+    def _broken_rules(self) -> list[str]:
+        return verify(self._settings.require_database(), self._settings.task_modules)
 
 
-def _title(story: dict[str, Any]) -> str:
-    kind = str(story["incident"]).partition(":")[0]
-    return f"Onelane: {kind.replace('_', ' ')} {'is over' if story['state'] == 'over' else 'has begun'}"
+def _sentence(dead_letter: Sequence[Any] | None) -> str:
+    return "{1} {0} is a dead letter ({2}): {3}".format(*dead_letter) if dead_letter is not None else ""

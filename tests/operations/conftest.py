@@ -40,6 +40,11 @@ class Receiver:
         self._thread.start()
 
     @property
+    def titles(self) -> list[str]:
+        """Of the messages, in the order of their arrival."""
+        return [message["title"] for message in self.messages]
+
+    @property
     def url(self) -> str:
         """As apprise wants it."""
         return f"json://127.0.0.1:{self._server.server_port}/"
