@@ -40,7 +40,7 @@ def acknowledge(
     for settled in lanes:
         lane, then = settled.lane, settled.then
         if settled.ends or then is None:
-            outcomes = [part for entry, end in settled.ends for part in (entry.envelope.id, entry.outcome(end))]
+            outcomes = [part for entry, end in settled.ends for part in (entry.queued_as, entry.outcome(end))]
             keep = int(then is not None)
             args = (lane, token, len(settled.ends), keep, settings.outcome_seconds * 1000, *outcomes)
             calls.append(Call("acknowledge", args, {"lane": lane}))

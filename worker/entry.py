@@ -57,6 +57,12 @@ class Entry:
         """The same entry with its end decided: a batch only records it."""
         return replace(self, end=end)
 
+    @property
+    def queued_as(self) -> str:
+        """The id under which it waits in its lane: its own, unless that one turned out to be another job's."""
+        reused = self.end is not None and self.end.code == "id_reused"
+        return self.envelope.id.removesuffix(f"~{self.envelope.digest}") if reused else self.envelope.id
+
     def ledger_row(self, end: End) -> dict[str, Any]:
         """What record.sql takes; a dead letter keeps its bytes and its error."""
         e = self.envelope
