@@ -34,18 +34,22 @@ CREATE TABLE onelane.archive (
 );
 
 -- One row a lane. `token` shuts out a worker whose claim is older than the one that wrote last (worker/batch.py);
--- `seq` is the newest job of the lane that took effect or found nothing to change: a replay compares itself with it.
+-- `seq` and `job_id` are the newest job of the lane that took effect or found nothing to change: a replay compares
+-- itself with it.
 -- The low fill factor keeps the two updates a batch on one page (HOT), without touching the index.
 CREATE TABLE onelane.fences (
-    lane  text COLLATE "C" PRIMARY KEY,
-    token bigint NOT NULL,
-    seq   bigint NOT NULL DEFAULT 0
+    lane   text COLLATE "C" PRIMARY KEY,
+    token  bigint NOT NULL,
+    seq    bigint NOT NULL DEFAULT 0,
+    job_id text COLLATE "C"
 ) WITH (fillfactor = 50);
 
 -- One row for each job that reached an end: what became of it, when, why. The columns from `body` on are filled for
 -- dead letters only (status `dead`), which keep all that is needed to understand and replay them.
 --   applied, unchanged, rejected: the job's end.      dead: needs an operator.
 --   replaying: a dead letter on its way back to its lane; discarded, cancelled: an operator's end.
+-- `forced` says that a replay may overwrite what newer jobs have done; `original` are the bytes before an operator
+-- edited them.
 CREATE TABLE onelane.ledger (
     job_id           text COLLATE "C" PRIMARY KEY,
     kind             text NOT NULL,
@@ -70,10 +74,30 @@ CREATE TABLE onelane.ledger (
     error            text,
     traceback        text,
     first_attempt_at timestamptz,
-    replays          integer NOT NULL DEFAULT 0
+    replays          integer NOT NULL DEFAULT 0,
+    forced           boolean NOT NULL DEFAULT false,
+    original         bytea
 );
-CREATE INDEX ledger_dead ON onelane.ledger (finished_at, job_id) WHERE status IN ('dead', 'replaying');
-CREATE INDEX ledger_dead_lane ON onelane.ledger (lane, seq) WHERE status IN ('dead', 'replaying');
+-- Dead letters in the order of a replay, with all that a filter asks for, so that a million of them are looked through
+-- without being read.
+CREATE INDEX ledger_dead ON onelane.ledger (seq, job_id) INCLUDE (lane, kind, code, error_class, sqlstate, finished_at)
+    WHERE status = 'dead';
+CREATE INDEX ledger_died ON onelane.ledger (finished_at, job_id, code) WHERE status = 'dead';
+CREATE INDEX ledger_dead_lane ON onelane.ledger (lane, seq) WHERE status = 'dead';
+CREATE INDEX ledger_replaying ON onelane.ledger (job_id) WHERE status = 'replaying';
+
+-- What operators did by hand, to which job, and why. `details` is what would else be forgotten, such as the error that
+-- a replayed job had died of.
+CREATE TABLE onelane.acts (
+    id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    actor   text NOT NULL,
+    act     text NOT NULL,
+    job_id  text COLLATE "C" NOT NULL,
+    reason  text,
+    details jsonb
+);
+CREATE INDEX acts_job ON onelane.acts (job_id, id);
 
 -- Follow-up jobs, effects and replays, written in the transaction of the change that causes them, delivered to Redis
 -- after its commit (worker/relay.py). `key` becomes the id of the job or effect, so a second delivery is recognized.

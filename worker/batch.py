@@ -5,7 +5,8 @@ The order of the statements is the safety of the whole system. In one READ COMMI
 1. Fence. The claim's token is written to the row of each claimed lane, if it is not older than what stands there. From
    here to the commit no other worker can be in one of these lanes; lanes with a newer token are dropped.
 2. Known. Jobs that the ledger has already are not applied again. This is read after the fence, so it sees whatever a
-   predecessor on the lane has committed.
+   predecessor on the lane has committed. A dead letter that comes back is applied, unless the fence shows that a newer
+   job took effect first: then it is a dead letter again (`overtaken`), whatever was true when its replay began.
 3. Apply, in rounds: round i holds the i-th job of each lane, so no two jobs of a round touch the same row. For each
    kind in a round its one set-based statement runs, with its audit and outbox rows.
 4. Record. One ledger row for each job. Commit.
@@ -63,7 +64,7 @@ def apply(connection: Connection, token: int, worker: str, lanes: Mapping[str, S
         ours = _fence(connection, token, lanes)
         batch = {lane: list(entries) for lane, entries in lanes.items() if lane in ours}
         known = _known(connection, [e.envelope.id for entries in batch.values() for e in entries])
-        batch = {lane: [_recognized(e, known) for e in entries] for lane, entries in batch.items()}
+        batch = {lane: [_recognized(e, known, ours[lane]) for e in entries] for lane, entries in batch.items()}
         ends = dict(_apply_rounds(connection, batch))
         settled = {lane: [(e, e.end or ends[e.envelope.id]) for e in entries] for lane, entries in batch.items()}
         rows = [e.ledger_row(end) for pairs in settled.values() for e, end in pairs if not end.repeated]
@@ -79,30 +80,38 @@ def apply(connection: Connection, token: int, worker: str, lanes: Mapping[str, S
     return Batch(settled, newest_token or 0, bool(waiting and waiting[0]))
 
 
-def _fence(connection: Connection, token: int, lanes: Mapping[str, Sequence[Entry]]) -> set[str]:
+def _fence(connection: Connection, token: int, lanes: Mapping[str, Sequence[Entry]]) -> dict[str, int]:
+    """The lanes that are ours, each with the number of the newest job that took effect in it."""
     granted = connection.execute(query("fence"), {"token": token, "lanes": list(lanes)}, prepare=True)
-    return {lane for (lane,) in granted}
+    return dict(granted)
 
 
-def _known(connection: Connection, ids: list[str]) -> dict[str, tuple[str, End]]:
+def _known(connection: Connection, ids: list[str]) -> dict[str, tuple[str, End, bool]]:
     cursor = _raw_cursor(connection)
     cursor.execute(query("known"), {"ids": ids}, prepare=True)
     return {
-        job_id: (digest, End(status, code, message, before, after, repeated=True))
-        for job_id, digest, status, code, message, before, after in cursor
+        job_id: (digest, End(status, code, message, before, after, repeated=True), forced)
+        for job_id, digest, status, code, message, before, after, forced in cursor
     }
 
 
-def _recognized(entry: Entry, known: Mapping[str, tuple[str, End]]) -> Entry:
+def _recognized(entry: Entry, known: Mapping[str, tuple[str, End, bool]], newest: int) -> Entry:
     found = known.get(entry.envelope.id)
     if found is None:
         return entry
-    digest, end = found
+    digest, end, forced = found
     if digest == entry.envelope.digest:
-        return entry.ended(end)
+        if end.status != "replaying":
+            return entry.ended(end)
+        return entry if forced or newest < entry.envelope.seq else entry.ended(OVERTAKEN)
     other = replace(entry.envelope, id=f"{entry.envelope.id}~{entry.envelope.digest}")
     message = f"the id {entry.envelope.id!r} belongs to a job with another payload"
     return replace(entry, envelope=other).ended(dead("id_reused", Failure(Fault.PERMANENT, "IdReused", None, message)))
+
+
+OVERTAKEN = dead(
+    "overtaken", Failure(Fault.PERMANENT, "Overtaken", None, "a newer job of its lane took effect before it came back")
+)
 
 
 def _apply_rounds(connection: Connection, batch: Mapping[str, Sequence[Entry]]) -> Iterator[tuple[str, End]]:

@@ -8,7 +8,8 @@ and when the notification of somebody else's transaction rings.
 """
 
 import logging
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from psycopg import Connection
@@ -24,7 +25,7 @@ from worker.errors import InvalidJob, UnknownKind
 from worker.job import parse
 from worker.lane import Keys
 from worker.query import query
-from worker.script import run
+from worker.script import Call, run, run_all
 from worker.settings import Settings
 from worker.verdict import judge
 
@@ -50,13 +51,14 @@ class Relay:
         """
         delivered, last = 0, 0
         rows: list[Any] = []
+        busy: set[str] = set()
         while last == 0 or len(rows) == PAGE:
             with connection.transaction():
                 connection.execute(query("outbox_lock"))
                 cursor = connection.cursor(row_factory=namedtuple_row)
                 cursor.execute(query("outbox_page"), {"after": last, "limit": PAGE})
                 rows = list(cursor)
-                done = [*self._jobs(connection, rows), *self._replays(rows), *self._effects(rows)]
+                done = [*self._jobs(connection, rows), *self._replays(rows, busy), *self._effects(rows)]
                 connection.execute(query("outbox_delivered"), {"ids": done})
             delivered += len(done)
             last = rows[-1].id if rows else -1
@@ -81,19 +83,22 @@ class Relay:
             ring(self._settings)
         return unusable + [row_id for (row_id, _), word in zip(orders, words, strict=True) if word not in FULL]
 
-    def _replays(self, rows: Iterable[Any]) -> list[int]:
-        """Highest number first, so that each finds its place before those that are already back."""
-        done = []
-        for row in sorted((r for r in rows if r.topic == "replay"), key=lambda r: -(r.seq or 0)):
-            if row.body is not None:
-                args = (row.key, row.lane, row.digest, row.seq, row.body)
-                word, must_ring = run(self._redis, self._keys, "replay", *args, lane=row.lane, outcome=row.key)
-                if must_ring:
-                    ring(self._settings)
-                if word == b"busy":
-                    continue
-            done.append(row.id)
-        return done
+    def _replays(self, rows: Iterable[Any], busy: set[str]) -> list[int]:
+        """Dead letters go back into their lanes, one call for each lane: nobody claims it between two of its jobs.
+
+        A claimed lane is `busy`. Whatever else this delivery finds for it stays behind too, since older jobs of it do.
+        """
+        replays = sorted((row for row in rows if row.topic == "replay"), key=lambda row: row.seq or 0)
+        lanes: dict[str, list[Any]] = defaultdict(list)
+        for row in replays:
+            if row.body is not None and row.lane not in busy:
+                lanes[row.lane].append(row)
+        calls = [Call("replay", (lane, *_jobs_of(back)), {"lane": lane}) for lane, back in lanes.items()]
+        answers = run_all(self._redis, self._keys, calls) if calls else []
+        busy.update(lane for lane, (word, _) in zip(lanes, answers, strict=True) if word == b"busy")
+        if any(must_ring for _, must_ring in answers):
+            ring(self._settings)
+        return [row.id for row in replays if row.lane not in busy]
 
     def _effects(self, rows: Iterable[Any]) -> list[int]:
         effects = [row for row in rows if row.topic == "effect"]
@@ -104,6 +109,11 @@ class Relay:
                 args += (row.key, row.kind, to_json(row.payload), row.cause or "", row.created_at.isoformat())
             run(self._redis, self._keys, "publish", *args, effects=stream)
         return [row.id for row in effects]
+
+
+def _jobs_of(rows: Iterable[Any]) -> Iterator[str | int | bytes]:
+    for row in rows:
+        yield from (row.key, row.digest, row.seq, row.body)
 
 
 def _bury(connection: Connection, row: Any, error: InvalidJob) -> None:

@@ -1,9 +1,11 @@
 """The watch: each worker's timer, which rings for what nobody has been called for.
 
 Once a second it asks Redis whether a lane's backoff or lease has ended, or a bell was lost. And it listens to
-PostgreSQL for jobs that came with somebody else's transaction (worker/outbox.py). It lives in a thread of the worker's
-main process, beside Celery's event loop, so that a slow service never delays Celery's heartbeats; and as it only rings,
-it needs no care at a crash.
+PostgreSQL for what came into the outbox with somebody else's transaction (worker/outbox.py), and looks there once a
+second too: for what a killed worker did not deliver any more, and what had to stay because its lane was claimed.
+
+It lives in a thread of the worker's main process, beside Celery's event loop, so that a slow service never delays
+Celery's heartbeats; and as it only rings, it needs no care at a crash.
 """
 
 import logging
@@ -78,7 +80,8 @@ class Watch:
         try:
             if self._listening is None:
                 return self._begin_listening()
-            return any(True for _ in self._listening.notifies(timeout=TICK_SECONDS, stop_after=1))
+            notified = any(True for _ in self._listening.notifies(timeout=TICK_SECONDS, stop_after=1))
+            return notified or self._outbox_waits(self._listening)
         except psycopg.Error:
             self._listening = None
             self._connect_after = time.monotonic() + TICK_SECONDS
@@ -91,6 +94,10 @@ class Watch:
         connection = connect(self._settings, name="onelane-watch")
         connection.execute("LISTEN onelane_outbox")
         self._listening = connection
+        return self._outbox_waits(connection)
+
+    @staticmethod
+    def _outbox_waits(connection: Connection) -> bool:
         waiting = connection.execute(query("outbox_waiting")).fetchone()
         return bool(waiting and waiting[0])
 

@@ -12,13 +12,15 @@ WITH ended AS (
         message text, before text, after text, attempts integer, at bigint, body text, error_class text, sqlstate text,
         error text, traceback text, first_attempt bigint)
     ON CONFLICT (job_id) DO UPDATE SET
-        status = excluded.status, code = excluded.code, message = excluded.message, before = excluded.before,
-        after = excluded.after, attempts = excluded.attempts, worker = excluded.worker, token = excluded.token,
+        seq = excluded.seq, status = excluded.status, code = excluded.code, message = excluded.message,
+        before = excluded.before, after = excluded.after, attempts = excluded.attempts, worker = excluded.worker, token = excluded.token,
         finished_at = clock_timestamp(), error_class = excluded.error_class, sqlstate = excluded.sqlstate,
         error = excluded.error, traceback = excluded.traceback, first_attempt_at = excluded.first_attempt_at
     WHERE l.status = 'replaying'
-    RETURNING lane, seq, status
+    RETURNING lane, seq, job_id, status
 ), newest AS (
-    SELECT lane, max(seq) AS seq FROM ended WHERE status IN ('applied', 'unchanged') GROUP BY lane
+    SELECT DISTINCT ON (lane) lane, seq, job_id FROM ended WHERE status IN ('applied', 'unchanged') ORDER BY lane, seq DESC
 )
-UPDATE onelane.fences AS f SET seq = newest.seq FROM newest WHERE f.lane = newest.lane AND f.seq < newest.seq
+UPDATE onelane.fences AS f SET seq = newest.seq, job_id = newest.job_id
+FROM newest
+WHERE f.lane = newest.lane AND f.seq < newest.seq

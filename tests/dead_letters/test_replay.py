@@ -1,0 +1,255 @@
+"""Replay: order, once, refusals, and jobs that overtake."""
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.dead_letters.conftest import Sender
+from tests.integration.kinds import Engrave, Write
+from tests.integration.notebook import Notebook
+from worker.acknowledge import Settled, acknowledge
+from worker.batch import apply
+from worker.claim import Claim
+from worker.dead_letters import Filter, replay
+from worker.entry import Entry
+from worker.errors import Refused
+from worker.relay import Relay
+
+
+def died(notebook: Notebook, *texts: str, page: str = "p") -> list[str]:
+    """The ids of jobs that died because their texts are faulty; the fault is mended now."""
+    for text in texts:
+        notebook.make_faulty(text, "22000")
+    handles = notebook.enqueue(*(Write(page=page, text=text) for text in texts))
+    notebook.drain_all()
+    for text in texts:
+        notebook.mend(text)
+    return [handle.id for handle in handles]
+
+
+def acts(notebook: Notebook) -> list[tuple[Any, ...]]:
+    return notebook.connection.execute("SELECT actor, act, job_id, reason FROM onelane.acts ORDER BY id").fetchall()
+
+
+def deliver(notebook: Notebook) -> int:
+    return Relay(notebook.redis, notebook.keys, notebook.settings).deliver(notebook.connection)
+
+
+def test_a_dead_letter_is_applied_under_its_own_id_and_number(notebook: Notebook, send_back: Sender) -> None:
+    (job_id,) = died(notebook, "a")
+    before = notebook.ended(job_id)
+    assert send_back(job_id).replayed == [job_id]
+    assert notebook.ended(job_id)["status"] == "replaying"
+
+    notebook.drain_all()
+
+    after = notebook.ended(job_id)
+    assert (after["status"], after["seq"], after["replays"]) == ("applied", before["seq"], 1)
+    assert notebook.lines("p") == ["a"]
+    assert notebook.client.wait(job_id, 1).status == "applied"
+    assert notebook.left_in_redis() <= {"alerts"}
+    assert acts(notebook) == [("ada", "replay", job_id, "mended")]
+
+
+def test_dead_letters_of_one_lane_come_back_in_the_order_of_their_enqueue(
+    notebook: Notebook, send_back: Sender
+) -> None:
+    ids = died(notebook, *"abcde")
+    assert send_back(*reversed(ids)).replayed == ids
+    notebook.drain_all()
+    assert notebook.lines("p") == list("abcde")
+
+
+def test_what_a_replay_had_died_of_is_kept_when_it_is_applied(notebook: Notebook, send_back: Sender) -> None:
+    (job_id,) = died(notebook, "a")
+    send_back(job_id)
+    notebook.drain_all()
+    (details,) = notebook.connection.execute("SELECT details FROM onelane.acts").fetchone() or (None,)
+    assert details == {
+        "code": "permanent",
+        "error_class": "DataException",
+        "sqlstate": "22000",
+        "error": notebook_error("a"),
+    }
+
+
+def notebook_error(text: str) -> str:
+    return f"the text is faulty: {text}\nCONTEXT:  PL/pgSQL function fail_if_faulty(text) line 6 at RAISE"
+
+
+def test_a_replay_that_fails_again_is_the_same_dead_letter(notebook: Notebook, send_back: Sender) -> None:
+    (job_id,) = died(notebook, "a")
+    first = notebook.ended(job_id)
+    notebook.connection.execute("UPDATE faults SET times = 1000000")
+    send_back(job_id)
+    notebook.drain_all()
+    again = notebook.ended(job_id)
+    assert (again["status"], again["body"], again["replays"]) == ("dead", first["body"], 1)
+    assert again["finished_at"] > first["finished_at"]
+
+
+def test_a_job_whose_lane_has_gone_on_is_refused_and_nothing_happens(notebook: Notebook, send_back: Sender) -> None:
+    (job_id,) = died(notebook, "old")
+    (newer,) = notebook.enqueue(Write(page="p", text="new"))
+    notebook.drain_all()
+
+    result = send_back(job_id)
+
+    assert result.replayed == []
+    assert list(result.refused) == [job_id]
+    assert result.refused[job_id].startswith(
+        f"Its lane has gone on: notebook.write {newer.id} of U0WRITER, applied at 20"
+    )
+    assert notebook.ended(job_id)["status"] == "dead"
+    assert acts(notebook) == []
+    notebook.drain_all()
+    assert notebook.lines("p") == ["new"]
+
+
+def test_force_replays_over_newer_data(notebook: Notebook, send_back: Sender) -> None:
+    (job_id,) = died(notebook, "old")
+    notebook.enqueue(Write(page="p", text="new"))
+    notebook.drain_all()
+    assert send_back(job_id, force=True).replayed == [job_id]
+    notebook.drain_all()
+    assert notebook.lines("p") == ["new", "old"]
+    assert notebook.ended(job_id)["status"] == "applied"
+
+
+def test_a_lane_whose_newer_jobs_had_no_effect_has_not_gone_on(notebook: Notebook, send_back: Sender) -> None:
+    first, second = died(notebook, "a", "b")
+    assert send_back(first).replayed == [first]
+    notebook.drain_all()
+    assert send_back(second).replayed == [second]
+    notebook.drain_all()
+    assert notebook.lines("p") == ["a", "b"]
+
+
+def test_a_replay_that_is_overtaken_between_check_and_delivery_is_dead_again(
+    notebook: Notebook, send_back: Sender
+) -> None:
+    (job_id,) = died(notebook, "old")
+    worker = notebook.worker()
+    notebook.enqueue(Write(page="p", text="new"))
+    assert send_back(job_id).replayed == [job_id]
+    apply_before_any_delivery(notebook, worker.claimer())
+
+    notebook.drain_all(worker)
+
+    assert notebook.lines("p") == ["new"]
+    end = notebook.ended(job_id)
+    assert (end["status"], end["code"]) == ("dead", "overtaken")
+    assert notebook.client.wait(job_id, 1).code == "overtaken"
+    assert send_back(job_id).refused.keys() == {job_id}
+    send_back(job_id, force=True)
+    notebook.drain_all(worker)
+    assert notebook.lines("p") == ["new", "old"]
+
+
+def apply_before_any_delivery(notebook: Notebook, claimer: Any) -> None:
+    """A worker that claims and applies what waits, and does not look into the outbox."""
+    claim = claimer.claim()
+    assert isinstance(claim, Claim)
+    lanes = {lane.name: [Entry.read(lane.name, raw, 1, 1) for raw in lane.jobs] for lane in claim.lanes}
+    with psycopg.connect(notebook.settings.require_database(), autocommit=True) as connection:
+        batch = apply(connection, claim.token, "w0", lanes)
+    settled = [Settled(lane, pairs) for lane, pairs in batch.ends.items()]
+    acknowledge(notebook.redis, notebook.keys, notebook.settings, claim.token, settled)
+
+
+def test_a_dead_letter_goes_to_the_head_of_its_held_lane(notebook: Notebook, send_back: Sender) -> None:
+    notebook.make_faulty("a", "22000")
+    first, *_ = notebook.enqueue(Engrave(page="p", text="a"), Engrave(page="p", text="b"), Write(page="p", text="c"))
+    notebook.drain_all()
+    assert notebook.lines("p") == []
+    notebook.mend("a")
+
+    assert send_back(first.id).replayed == [first.id]
+    deliver(notebook)
+    notebook.drain_all()
+    assert notebook.lines("p") == []
+
+    notebook.script("resume", "page:p", lane="page:p")
+    notebook.drain_all()
+    assert notebook.lines("p") == ["a", "b", "c"]
+
+
+def test_a_claimed_lane_gets_its_dead_letters_when_it_is_free_again(notebook: Notebook, send_back: Sender) -> None:
+    ids = died(notebook, "a", "b")
+    worker = notebook.worker()
+    notebook.enqueue(Write(page="p", text="c"))
+    claimer = worker.claimer()
+    claim = claimer.claim()
+    send_back(*ids)
+
+    assert deliver(notebook) == 0
+    assert [notebook.ended(job_id)["status"] for job_id in ids] == ["replaying", "replaying"]
+
+    notebook.script("park", "page:p", claim.token, 0, "", 0, lane="page:p")
+    notebook.drain_all(worker)
+    assert notebook.lines("p") == ["a", "b", "c"]
+
+
+def test_jobs_that_were_never_dead_or_never_were_are_named(notebook: Notebook, send_back: Sender) -> None:
+    (job_id,) = died(notebook, "a")
+    (fine,) = notebook.enqueue(Write(page="q", text="x"))
+    notebook.drain_all()
+    result = send_back(job_id, fine.id, "nothing")
+    assert result.replayed == [job_id]
+    assert result.refused["nothing"] == "No job of this id has ended here: is the id right, and this its database?"
+    assert result.refused[fine.id].startswith("It never was a dead letter: applied (written) at 20")
+    assert list(result.refused) == [fine.id, "nothing"]
+
+
+def test_a_limit_counts_in_the_order_of_the_replay(notebook: Notebook, send_back: Sender) -> None:
+    ids = died(notebook, *"abc")
+    result = send_back(*reversed(ids), limit=2)
+    assert (result.replayed, result.refused) == (ids[:2], {})
+
+
+def test_replaying_twice_applies_once(notebook: Notebook, send_back: Sender) -> None:
+    (job_id,) = died(notebook, "a")
+    send_back(job_id)
+    send_back(job_id)
+    assert deliver(notebook) == 2
+    send_back(job_id)
+    deliver(notebook)
+    notebook.drain_all()
+    assert notebook.lines("p") == ["a"]
+
+
+def test_an_id_that_comes_again_with_another_payload_does_not_end_the_replay_of_the_first(
+    notebook: Notebook, send_back: Sender
+) -> None:
+    (job_id,) = died(notebook, "a")
+    notebook.redis.delete(notebook.keys.outcome(job_id))
+    notebook.enqueue(Write(page="q", text="b"), id=job_id)
+    send_back(job_id)
+    notebook.drain_all()
+    assert notebook.lines("p") == ["a"]
+    assert notebook.lines("q") == []
+    assert sorted(notebook.ends()) == [("applied", "written"), ("dead", "id_reused")]
+    assert notebook.left_in_redis() <= {"alerts"}
+
+
+def test_a_condition_that_is_empty_is_refused_and_never_means_everything() -> None:
+    for fields in ({"ids": ("",)}, {"lane": ""}, {"kind": ""}, {"text": ""}, {"text": "\0"}, {"error": "\udc80"}):
+        with pytest.raises(Refused, match="is no value to look for"):
+            Filter(**fields)
+    with pytest.raises(Refused, match="limit: expected 1 or more, got 0"):
+        Filter(limit=0)
+
+
+def test_nobody_replays_without_a_name(notebook: Notebook) -> None:
+    with pytest.raises(Refused, match="actor: expected 1 to 50 characters without blanks"):
+        replay(notebook.connection, Filter(), actor="")
+
+
+def test_a_replay_in_a_transaction_of_the_callers_own_is_undone_with_it(notebook: Notebook) -> None:
+    (job_id,) = died(notebook, "a")
+    with psycopg.connect(notebook.settings.require_database()) as connection:
+        assert replay(connection, Filter(ids=(job_id,)), actor="ada").replayed == [job_id]
+        connection.rollback()
+    assert notebook.ended(job_id)["status"] == "dead"
+    assert deliver(notebook) == 0
