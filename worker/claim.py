@@ -11,6 +11,7 @@ from redis import Redis
 
 from worker.bell import ring
 from worker.lane import Keys
+from worker.redis_client import block_seconds
 from worker.script import run
 from worker.settings import Settings
 
@@ -69,8 +70,11 @@ class Claimer:
         return Claim(int(token), lanes, cancellations)
 
     def linger(self, wait_seconds: float) -> None:
-        """Wait until an enqueue calls, or the time is over. Raises redis.RedisError."""
-        self._redis.blpop([self._keys.named("wake")], timeout=wait_seconds)
+        """Wait until an enqueue calls, or the time is over, or for as long as one command may take.
+
+        Raises redis.RedisError.
+        """
+        self._redis.blpop([self._keys.named("wake")], timeout=block_seconds(wait_seconds, self._settings))
 
     def leave(self) -> None:
         """Nobody shall wait for this drain any more; if work stays behind, another one is called."""

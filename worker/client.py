@@ -28,7 +28,7 @@ from worker.errors import NoOutcome, OnelaneError, Refused
 from worker.job import Job
 from worker.lane import Keys
 from worker.outcome import Outcome
-from worker.redis_client import redis_client
+from worker.redis_client import block_seconds, redis_client
 from worker.settings import Settings
 from worker.spool import Spool
 
@@ -131,10 +131,10 @@ class Client:
     def wait(self, job_id: str, timeout: float) -> Outcome:
         """The outcome of a job by id; see Handle.wait."""
         deadline = time.monotonic() + timeout
-        key, longest = self.keys.outcome(job_id), self.settings.redis_timeout_ms / 2000
+        key = self.keys.outcome(job_id)
         while True:
             left = deadline - time.monotonic()
-            pause: Any = max(0.001, min(left, longest))  # redis-py's types want whole seconds; Redis does not
+            pause: Any = block_seconds(left, self.settings)  # redis-py's types want whole seconds; Redis does not
             raw: Any = self.redis.blmove(key, key, pause, "LEFT", "LEFT")
             if raw is not None:
                 return Outcome.from_bytes(raw)

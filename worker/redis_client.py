@@ -12,6 +12,7 @@ from worker.errors import ConfigurationError
 from worker.settings import Settings
 
 RETRIES = 2
+SHORTEST_BLOCK_SECONDS = 0.002
 
 
 def redis_client(settings: Settings) -> Redis:
@@ -26,6 +27,13 @@ def redis_client(settings: Settings) -> Redis:
         )
     except ValueError as error:
         raise ConfigurationError(f"ONELANE_REDIS_URL is not a Redis URL: {error}") from None
+
+
+def block_seconds(wait_seconds: float, settings: Settings) -> float:
+    """How long one command may block in Redis: well within the time-out of a command, and never for 1 ms or less,
+    which Redis before 7.0 takes for "for ever".
+    """
+    return max(SHORTEST_BLOCK_SECONDS, min(wait_seconds, settings.redis_timeout_ms / 2000))
 
 
 def require_usable(redis: Redis) -> None:
