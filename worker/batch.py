@@ -34,7 +34,7 @@ from worker.entry import End, Entry, dead
 from worker.errors import OnelaneError
 from worker.job import Job, statement
 from worker.query import query
-from worker.verdict import Failure, Fault, MustWait, NotKnownYet
+from worker.verdict import Failure, Fault, MustWait
 
 STATUSES = frozenset({"applied", "unchanged", "rejected", "wait"})
 
@@ -148,7 +148,7 @@ def _by_kind(entries: Sequence[Entry | None]) -> dict[type[Job], list[Entry]]:
         if entry is None:
             continue
         if entry.job is None:
-            raise NotKnownYet(f"this worker knows no kind {entry.envelope.kind!r}")
+            raise entry.error or RuntimeError("an entry without a job and without a reason")
         kinds[type(entry.job)].append(entry)
     return kinds
 

@@ -6,10 +6,10 @@ from hashlib import blake2b
 from typing import Any, Self
 
 from worker.envelope import Envelope, decode
-from worker.errors import Damaged, InvalidJob, UnknownKind
+from worker.errors import Damaged, InvalidJob, OnelaneError, UnknownKind, WrongLane
 from worker.job import Job, parse
 from worker.outcome import packed
-from worker.verdict import Failure, Fault
+from worker.verdict import Failure, Fault, NotKnownYet
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One job of a claim. `job` is None when it can't be run: then `end` says why, or its kind is not known yet."""
+    """One job of a claim. `job` is None when it can't be run: then `end` or `error` says why."""
 
     raw: bytes
     envelope: Envelope
@@ -36,6 +36,8 @@ class Entry:
     end: End | None
     attempts: int
     first_attempt: int
+    error: Exception | None = None
+    """What applying it shall fail with: its kind is not known yet, or its own code breaks on the payload."""
 
     @classmethod
     def read(cls, lane: str, raw: bytes, attempts: int, first_attempt: int) -> Self:
@@ -43,15 +45,25 @@ class Entry:
 
         `attempts` counts this one, `first_attempt` is when the first began, in µs.
         """
-        job, end = None, None
+        job: Job | None = None
+        end: End | None = None
+        failed: Exception | None = None
         try:
             envelope = decode(raw)
-            job, end = _job_or_end(lane, envelope)
+            job = _job(lane, envelope)
         except Damaged as error:
             digest = blake2b(lane.encode() + b"\0" + raw, digest_size=9).hexdigest()
             envelope = Envelope(0, f"damaged:{digest}", "?", lane, "?", None, 0, digest, None)
-            end = dead("damaged", Failure(Fault.PERMANENT, "Damaged", None, str(error)))
-        return cls(raw, envelope, job, end, attempts, first_attempt)
+            end = _never("damaged", error)
+        except UnknownKind:
+            failed = NotKnownYet(f"this worker knows no kind {envelope.kind!r}")
+        except InvalidJob as error:
+            end = _never("invalid", error)
+        except WrongLane as error:
+            end = _never("wrong_lane", error)
+        except Exception as error:  # noqa: BLE001 - a kind's own code may raise anything; it is judged as if it had run
+            failed = error
+        return cls(raw, envelope, job, end, attempts, first_attempt, failed)
 
     def ended(self, end: End) -> "Entry":
         """The same entry with its end decided: a batch only records it."""
@@ -95,18 +107,19 @@ class Entry:
         return packed(self.envelope.digest, end.status, end.code, end.message, end.before, end.after)
 
 
-def _job_or_end(lane: str, envelope: Envelope) -> tuple[Job | None, End | None]:
-    """The job; or why it can never be run; or neither, when its kind is not known yet."""
-    try:
-        job = parse(envelope.kind, envelope.payload)
-    except UnknownKind:
-        return None, None
-    except InvalidJob as error:
-        return None, dead("invalid", Failure(Fault.PERMANENT, "InvalidJob", None, str(error)))
+def _job(lane: str, envelope: Envelope) -> Job:
+    """The job. Raises UnknownKind, InvalidJob, WrongLane, and what its kind's own code raises."""
+    job = parse(envelope.kind, envelope.payload)
     if job.lane() == envelope.lane == lane:
-        return job, None
-    found = f"it stands on {lane!r}, is addressed to {envelope.lane!r}, and its payload belongs on {job.lane()!r}"
-    return None, dead("wrong_lane", Failure(Fault.PERMANENT, "WrongLane", None, found))
+        return job
+    raise WrongLane(
+        f"it stands on {lane!r}, is addressed to {envelope.lane!r}, and its payload belongs on {job.lane()!r}"
+    )
+
+
+def _never(code: str, error: OnelaneError) -> End:
+    """The end of a job that can never be run."""
+    return dead(code, Failure(Fault.PERMANENT, type(error).__name__, None, str(error)))
 
 
 def _storable(value: Any) -> Any:

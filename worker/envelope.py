@@ -21,6 +21,8 @@ LARGEST_NUMBER = 2**53
 """What Lua can count to; as µs since 1970 it lasts until the year 2255."""
 
 ClockNumber = Annotated[int, Field(ge=0, lt=LARGEST_NUMBER)]
+Name = Annotated[str, Field(max_length=250)]
+"""No longer than what an index of PostgreSQL takes."""
 
 
 @dataclass(frozen=True, slots=True, config=ConfigDict(strict=True, extra="forbid"))
@@ -28,13 +30,13 @@ class Envelope:
     """What stands around a payload."""
 
     seq: ClockNumber
-    id: str
-    kind: str
-    lane: str
-    actor: str
+    id: Name
+    kind: Name
+    lane: Name
+    actor: Name
     reason: str | None
     at: ClockNumber
-    digest: str
+    digest: Name
     payload: Any
 
     @property
@@ -44,6 +46,8 @@ class Envelope:
 
 
 ENVELOPE = TypeAdapter(Envelope)
+NUL = rb"\u0000"
+"""How JSON writes it; the byte itself is no JSON."""
 
 
 def encode(job: Job, *, lane: str, job_id: str, actor: str, reason: str | None, at: int) -> tuple[str, bytes]:
@@ -62,6 +66,16 @@ def digest_of(kind: str, payload: Any) -> str:
 def decode(raw: bytes) -> Envelope:
     """The envelope of these bytes. Raises Damaged that says what is wrong with them."""
     try:
-        return ENVELOPE.validate_json(raw)
+        envelope = ENVELOPE.validate_json(raw)
     except ValidationError as error:
         raise Damaged(explain(error)) from None
+    if NUL in raw:
+        _refuse_nul(envelope)
+    return envelope
+
+
+def _refuse_nul(envelope: Envelope) -> None:
+    """PostgreSQL's text knows no NUL, so what stands around a payload can't be recorded with one."""
+    for name in ("id", "kind", "lane", "actor", "reason", "digest"):
+        if "\0" in (getattr(envelope, name) or ""):
+            raise Damaged(f"{name}: expected text without NUL")
