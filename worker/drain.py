@@ -108,7 +108,7 @@ class Drain:
                 self._give_back(claim)
                 return
             log.info("A batch of %d jobs failed (%s); applying them one by one.", len(entries), type(error).__name__)
-            self._one_by_one(claim, lanes)
+            self._one_by_one(claim, lanes, error if len(entries) == 1 else None)
             return
         self._settle_batch(claim, batch, time.monotonic() - began)
 
@@ -119,13 +119,14 @@ class Drain:
         if batch.outbox:
             self._deliver_outbox()
 
-    def _one_by_one(self, claim: Claim, lanes: dict[str, list[Entry]]) -> None:
+    def _one_by_one(self, claim: Claim, lanes: dict[str, list[Entry]], error: Exception | None = None) -> None:
+        """Apply each job in a batch of its own; `error` is what the only one has just failed with."""
         connection = self._session.connection(self._deadline)
         isolation = Isolation(connection, claim.token, self._worker, self._settings, self._hold, self._retried)
         for number, lane in enumerate(claim.lanes):
             began = time.monotonic()
             try:
-                settled = isolation.apply_lane(lane, lanes[lane.name])
+                settled = isolation.apply_lane(lane, lanes[lane.name], error)
             except ServerFault as fault:
                 self._session.lost()
                 rest = [Settled(other.name, then=Park(0)) for other in claim.lanes[number + 1 :]]

@@ -50,15 +50,16 @@ class Isolation:
         self._connection, self._token, self._worker, self._settings = connection, token, worker, settings
         self._hold, self._retried = hold, retried
 
-    def apply_lane(self, lane: ClaimedLane, entries: Sequence[Entry]) -> Settled:
-        """Apply a lane's jobs in order, up to the first that must be tried again or ends with a hold.
+    def apply_lane(self, lane: ClaimedLane, entries: Sequence[Entry], failed: Exception | None = None) -> Settled:
+        """Apply a lane's jobs in order, up to the first that must be tried again or ends with a hold. An only job
+        that has just `failed` is judged by that, not tried again at once.
 
         Raises ServerFault, with what was settled before it.
         """
         settled = Settled(lane.name)
         for entry in entries:
             try:
-                done, settled.then = self._apply(lane.name, entry)
+                done, settled.then = self._apply(lane.name, entry, failed)
             except Exception as error:
                 if judge(error).fault is not Fault.OUTAGE:
                     raise
@@ -71,13 +72,15 @@ class Isolation:
                 break
         return settled
 
-    def _apply(self, lane: str, entry: Entry) -> tuple[tuple[Entry, End] | None, Park | None]:
+    def _apply(self, lane: str, entry: Entry, failed: Exception | None) -> tuple[tuple[Entry, End] | None, Park | None]:
         """The entry and its end, or None and how the lane is parked (None: it is no longer ours)."""
         if entry.end is None:
-            try:
-                return self._commit(lane, entry), None
-            except Exception as error:  # noqa: BLE001 - judged in the next line
-                decision = self._decide(entry, error)
+            if failed is None:
+                try:
+                    return self._commit(lane, entry), None
+                except Exception as error:  # noqa: BLE001 - judged in the next line
+                    failed = error
+            decision = self._decide(entry, failed)
             if isinstance(decision, Park):
                 return None, decision
             entry = entry.ended(decision)
