@@ -2,13 +2,14 @@
 
 from worker.job import Job
 
-KIND = "onelane.heartbeat"
+LANE = "heartbeat"
 
 
-class Heartbeat(Job, kind=KIND):
+class Heartbeat(Job, kind="onelane.heartbeat"):
     """Goes all the way of a job; the ledger keeps only the newest."""
 
     messages = {"beat": "A worker has applied this."}
+    merge = True
     sql = """
         WITH jobs AS MATERIALIZED (
             SELECT * FROM jsonb_to_recordset(%(jobs)s::jsonb) AS j (_n integer)
@@ -20,4 +21,4 @@ class Heartbeat(Job, kind=KIND):
 
     def lane(self) -> str:
         """The heartbeat's own lane."""
-        return "heartbeat"
+        return LANE

@@ -1,71 +1,88 @@
 """Metrics for Prometheus: cluster-wide figures from Redis and PostgreSQL, not from one process's memory.
 
-Any process can show them, and all show the same. A service that is away is itself a figure (`onelane_up`); what it
-would have told is left out then. The number of time series depends on kinds and constraints, never on lanes.
+Any process can show them, and all show the same. A service that is away or hangs is itself a figure (`onelane_up`);
+what it would have told is left out then. The number of time series depends on kinds and constraints, never on lanes.
 """
 
-import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Self
 
 import psycopg
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from redis import Redis
 from redis.exceptions import RedisError
 
+from worker.alerts import Alerts
 from worker.database import connect
+from worker.errors import ConfigurationError
 from worker.lane import Keys
+from worker.probe import Late, Probe, answer_of
 from worker.query import query
 from worker.redis_client import redis_client
 from worker.settings import Settings
 from worker.spool import Spool
 from worker.tally import APPLY_US, BATCH_JOBS, WAIT_US, Histogram
 
+ANSWER_SECONDS = 4.0
+"""Prometheus itself waits 10 s for a scrape unless it is told otherwise."""
+
 COUNTERS = {
-    "jobs": ("onelane_jobs", "Jobs that ended, by how and of which kind.", ("status", "kind")),
     "enqueued": ("onelane_enqueued", "Jobs that were put onto a lane.", ("kind",)),
-    "duplicates": ("onelane_duplicates", "Jobs whose id was known already.", ("kind",)),
+    "deduplicated": ("onelane_deduplicated", "Jobs whose id was known already.", ("kind",)),
+    "jobs": ("onelane_jobs", "Jobs that ended, by how and of which kind.", ("status", "kind")),
     "retries": ("onelane_retries", "Attempts that failed and were made again.", ("kind",)),
-    "recovered": ("onelane_recovered", "Jobs that were applied after a retry.", ("kind",)),
+    "retried": ("onelane_retried_jobs", "Jobs that needed more than one attempt.", ("result", "kind")),
     "violations": ("onelane_constraint_violations", "Rows that a constraint refused.", ("constraint",)),
     "batches": ("onelane_batches", "Batches that were acknowledged.", ()),
 }
-HISTOGRAMS = {
-    WAIT_US: ("onelane_wait_seconds", "From enqueue to commit.", 1_000_000),
-    APPLY_US: ("onelane_apply_seconds", "What a batch took in PostgreSQL.", 1_000_000),
-    BATCH_JOBS: ("onelane_batch_jobs", "Jobs in a batch.", 1),
-}
+HISTOGRAMS = (
+    (WAIT_US, "onelane_wait_seconds", "From enqueue to commit.", 1_000_000),
+    (APPLY_US, "onelane_apply_seconds", "What a batch took in PostgreSQL.", 1_000_000),
+    (BATCH_JOBS, "onelane_batch_jobs", "Jobs in a batch.", 1),
+)
+INCIDENTS = ("outage", "dead", "crash_loop", "held", "oldest", "spool", "consistency")
 
 
 class OnelaneCollector(Collector):
-    """Asks Redis and PostgreSQL at each scrape."""
+    """Asks Redis and PostgreSQL at each scrape. Close it, or use it as a context manager."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._keys = Keys(settings.prefix)
         self._redis: Redis = redis_client(settings)
         self._connection: psycopg.Connection | None = None
-        self._one_at_a_time = threading.Lock()
+        self._probes = {
+            "redis": Probe("onelane-metrics-redis", lambda: list(self._from_redis())),
+            "postgresql": Probe("onelane-metrics-postgresql", lambda: list(self._from_postgresql())),
+        }
 
-    def collect(self) -> Iterator[Metric]:
-        """All metrics, as of now."""
-        with self._one_at_a_time:
-            yield from self._gather()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+        self._disconnect()
 
     def describe(self) -> list[Metric]:
         """Nothing ahead of a scrape: registering must not need the services."""
         return []
 
-    def _gather(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[Metric]:
+        """All metrics, as of now."""
         up = GaugeMetricFamily("onelane_up", "Whether a service answers.", labels=["service"])
-        for service, gather in (("redis", self._from_redis), ("postgresql", self._from_postgresql)):
+        deadline = time.monotonic() + ANSWER_SECONDS
+        asked = {service: probe.ask() for service, probe in self._probes.items()}
+        for service, answer in asked.items():
             try:
-                metrics = list(gather())
-            except (RedisError, psycopg.Error):
-                self._connection = None
+                metrics = answer_of(answer, deadline - time.monotonic())
+            except (Late, RedisError, psycopg.Error, ConfigurationError):
                 metrics = []
             up.add_metric([service], float(bool(metrics)))
             yield from metrics
@@ -83,31 +100,41 @@ class OnelaneCollector(Collector):
             pipeline.zcard(named("claimed"))
             pipeline.hlen(named("pending"))
             pipeline.zcount(named("drains"), now, "+inf")
+            pipeline.zcount(named("workers"), now, "+inf")
             pipeline.zrange(named("ready"), 0, 0, withscores=True)
-            pipeline.hlen(named("incidents"))
-            pipeline.hexists(named("incidents"), "outage:postgresql")
-            tally, ready, parked, held, claimed, waiting, drains, oldest, incidents, outage = pipeline.execute()
+            tally, ready, parked, held, claimed, waiting, drains, workers, oldest = pipeline.execute()
         yield from counted({field.decode(): int(value) for field, value in tally.items()})
-        lanes = GaugeMetricFamily("onelane_lanes", "Lanes that are not empty, by state.", labels=["state"])
-        for state, number in (("ready", ready), ("parked", parked), ("held", held), ("claimed", claimed)):
-            lanes.add_metric([state], number)
-        yield lanes
+        states = {"ready": ready, "parked": parked, "held": held, "claimed": claimed}
+        yield _gauges(
+            "onelane_lanes", "Lanes by state; one that is held until some time is also parked.", "state", states
+        )
         age = max(0.0, (now - oldest[0][1]) / 1_000_000) if oldest else 0.0
         yield GaugeMetricFamily("onelane_oldest_ready_seconds", "How long the oldest ready lane waits.", value=age)
         yield GaugeMetricFamily("onelane_waiting_jobs", "Jobs in lanes.", value=waiting)
         yield GaugeMetricFamily("onelane_drains", "Drains at work.", value=drains)
-        yield GaugeMetricFamily("onelane_incidents", "Incidents that have begun and are not over.", value=incidents)
-        yield GaugeMetricFamily("onelane_outage", "Whether workers miss PostgreSQL.", value=int(outage))
+        yield GaugeMetricFamily("onelane_workers", "Workers that live.", value=workers)
+        begun = [incident.partition(":")[0] for incident in Alerts(self._redis, self._keys).open()]
+        incidents = {name: begun.count(name) for name in INCIDENTS}
+        yield _gauges("onelane_incidents", "Incidents that are not over, by what it is.", "incident", incidents)
 
     def _from_postgresql(self) -> Iterator[Metric]:
-        if self._connection is None:
-            self._connection = connect(self._settings, name="onelane-metrics")
-        row = self._connection.execute(query("backlog")).fetchone() or (0, 0)
-        yield GaugeMetricFamily("onelane_outbox_rows", "What waits in the outbox.", value=row[0])
-        yield GaugeMetricFamily("onelane_dead_letters", "Dead letters that wait for an operator.", value=row[1])
+        try:
+            if self._connection is None:
+                self._connection = connect(self._settings, name="onelane-metrics")
+            outbox, dead = self._connection.execute(query("backlog")).fetchone() or (0, 0)
+        except BaseException:
+            self._disconnect()
+            raise
+        yield GaugeMetricFamily("onelane_outbox_rows", "What waits in the outbox.", value=outbox)
+        yield GaugeMetricFamily("onelane_dead_letters", "Dead letters that wait for an operator.", value=dead)
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
-def counted(tally: dict[str, int]) -> Iterator[Metric]:
+def counted(tally: Mapping[str, int]) -> Iterator[Metric]:
     """The metrics of the shared counters."""
     fields: dict[str, dict[tuple[str, ...], int]] = defaultdict(dict)
     for field, value in tally.items():
@@ -118,24 +145,24 @@ def counted(tally: dict[str, int]) -> Iterator[Metric]:
         for label_values, value in sorted(fields[name].items()):
             family.add_metric(label_values, value)
         yield family
-    for histogram, (metric, text, unit) in HISTOGRAMS.items():
+    for histogram, metric, text, unit in HISTOGRAMS:
         yield _distribution(histogram, metric, text, unit, fields[histogram.name])
 
 
 def _distribution(
-    histogram: Histogram, metric: str, text: str, unit: int, fields: dict[tuple[str, ...], int]
+    histogram: Histogram, metric: str, text: str, unit: int, fields: Mapping[tuple[str, ...], int]
 ) -> Metric:
     family, below = HistogramMetricFamily(metric, text), 0
     buckets = []
     for bound in (*map(str, histogram.bounds), "inf"):
         below += fields.get((bound,), 0)
-        buckets.append(("+Inf" if bound == "inf" else f"{int(bound) / unit:g}", below))
+        buckets.append(("+Inf" if bound == "inf" else str(int(bound) / unit), below))
     family.add_metric([], buckets, fields.get(("sum",), 0) / unit)
     return family
 
 
-def registry(settings: Settings) -> CollectorRegistry:
-    """A registry with Onelane's metrics alone."""
-    made = CollectorRegistry(auto_describe=False)
-    made.register(OnelaneCollector(settings))
-    return made
+def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for labelled, value in values.items():
+        family.add_metric([labelled], value)
+    return family

@@ -40,7 +40,7 @@ GUARD_SECONDS = 35.0
 """So long is a worker counted as alive, and a guard respected, after the last round."""
 STAY_OVER_SECONDS = 60.0
 DATABASE_SECONDS = 5.0
-VERIFY_SECONDS = 900.0
+VERIFY_SECONDS = 300.0
 VERIFY_AGAIN_SECONDS = 60.0
 STOP_SECONDS = 1.0
 

@@ -1,15 +1,18 @@
 """The tally: counters that all processes share and that outlive each, in one Redis hash.
 
+    enqueued|<kind>                 jobs that were put onto a lane (enqueue.lua)
+    deduplicated|<kind>             jobs whose id was known already (enqueue.lua)
     jobs|<status>|<kind>            jobs that ended so
     retries|<kind>                  failed attempts that were tried again
-    recovered|<kind>                jobs that were applied after a retry
-    violations|<constraint>         constraints that refused a row
+    retried|<result>|<kind>         jobs that needed more than one attempt: recovered, or failed for good
+    violations|<constraint>         rows that a constraint refused
     batches                         batches that were acknowledged
     <histogram>|sum                 in µs, or jobs
     <histogram>|<upper bound>       observations up to this bound and above the next lower one
 
-Its size depends on kinds and constraints, never on lanes or jobs. Counting is for watching only: it never raises, and a
-lost or repeated call only blurs a figure. worker/metrics.py shows it.
+Its size depends on kinds and constraints, never on lanes or jobs: what a job only calls its kind counts as `unknown`.
+Counting is for watching only: it never raises, and a lost or repeated call only blurs a figure. worker/metrics.py shows
+it.
 """
 
 import logging
@@ -17,35 +20,36 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from redis import Redis
 from redis.exceptions import RedisError
 
 from worker.entry import End, Entry
+from worker.job import KINDS
 from worker.lane import Keys
 from worker.script import run
 from worker.verdict import Failure
 
+MILLISECOND = 1_000
+SECOND = 1_000_000
+
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
 class Histogram:
     """A distribution: its name, and the upper bounds of its buckets in its own unit."""
 
-    name: str
-    bounds: tuple[int, ...]
+    def __init__(self, name: str, bounds: Sequence[int]) -> None:
+        self.name, self.bounds = name, bounds
+        self._sum = f"{name}|sum"
+        self._buckets = [f"{name}|{bound}" for bound in (*bounds, "inf")]
 
     def observe(self, counts: Counter[str], value: int) -> None:
         """Count one observation."""
-        place = bisect_left(self.bounds, value)
-        counts[f"{self.name}|{self.bounds[place] if place < len(self.bounds) else 'inf'}"] += 1
-        counts[f"{self.name}|sum"] += value
+        counts[self._buckets[bisect_left(self.bounds, value)]] += 1
+        counts[self._sum] += value
 
 
-MILLISECOND = 1_000
-SECOND = 1_000_000
 WAIT_US = Histogram(
     "wait_us",
     (
@@ -75,17 +79,17 @@ class Tally:
         now = time.time_ns() // 1000
         counts: Counter[str] = Counter({"batches": 1})
         for entry, end in pairs:
-            counts[f"jobs|{end.status}|{entry.envelope.kind}"] += 1
+            counts[f"jobs|{end.status}|{_kind(entry)}"] += 1
             WAIT_US.observe(counts, max(0, now - entry.envelope.at))
-            if entry.attempts > 1 and end.status == "applied":
-                counts[f"recovered|{entry.envelope.kind}"] += 1
+            if entry.attempts > 1:
+                counts[f"retried|{'failed' if end.status == 'dead' else 'recovered'}|{_kind(entry)}"] += 1
         APPLY_US.observe(counts, round(seconds * SECOND))
         BATCH_JOBS.observe(counts, len(pairs))
         self._count(counts, [end.failure for _, end in pairs if end.failure is not None])
 
     def retried(self, entry: Entry, failure: Failure) -> None:
         """An attempt has failed and will be made again."""
-        self._count(Counter({f"retries|{entry.envelope.kind}": 1}), [failure])
+        self._count(Counter({f"retries|{_kind(entry)}": 1}), [failure])
 
     def _count(self, counts: Counter[str], failures: Iterable[Failure]) -> None:
         counts.update(f"violations|{failure.constraint}" for failure in failures if failure.constraint)
@@ -93,3 +97,8 @@ class Tally:
             run(self._redis, self._keys, "tally", *(part for pair in counts.items() for part in pair))
         except RedisError as error:
             log.warning("Counters could not be added to (%s); figures are too low.", type(error).__name__)
+
+
+def _kind(entry: Entry) -> str:
+    kind = entry.envelope.kind
+    return kind if kind in KINDS else "unknown"

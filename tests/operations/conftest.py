@@ -1,15 +1,24 @@
-"""Settings on real services of a test's own, and a real HTTP receiver for what is sent to people."""
+"""Settings on real services of a test's own, real workers, and a real HTTP receiver for what is sent to people."""
 
 import json
+import os
+import signal
+import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from worker.settings import Settings
+from worker.up import worker_command
+
+ROOT = Path(__file__).parents[2]
 
 
 class Receiver:
@@ -36,7 +45,7 @@ class Receiver:
                 """Say nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
     @property
@@ -74,3 +83,57 @@ def settings(redis_url: str, database_url: str, prefix: str, tmp_path: Path) -> 
         effects_stream=f"{prefix}:effects",
         data_dir=tmp_path,
     )
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The variables that give a process these settings."""
+    named = {f"ONELANE_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
+    return {**os.environ, **named}
+
+
+@contextmanager
+def running(command: list[str], settings: Settings, log: Path, **more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with these settings, until the block ends."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**environment(settings), **more},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@contextmanager
+def running_worker(settings: Settings, log: Path, **more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A Celery worker."""
+    with running(worker_command(settings, "w@%h"), settings, log, **more) as process:
+        yield process
+
+
+@contextmanager
+def hanging(*pids: int) -> Iterator[None]:
+    """Processes, and all that they have started, stand still until the block ends."""
+    tree = [p for pid in pids for p in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))]
+    for process in tree:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in reversed(tree):
+            process.resume()
+
+
+def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
+    """What the condition answers, as soon as that is true. Fails when the time is over first."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.02)
+    return answer
