@@ -3,8 +3,8 @@
 One JSON line for each order, appended and fsynced under a file lock before `enqueue` returns. While a line is in the
 file, every process of this host appends behind it instead of passing it, so the order of enqueues holds; whoever gets
 through to Redis sends the file first, in order, then empties it. A crash between sending and emptying sends twice,
-which the script's idempotence by id makes harmless. A line that can never be queued is set aside in
-`spool.bad`.
+which the script's idempotence by id makes harmless. A line that can never be queued is set aside in `spool.bad`, and
+named in the log; the others go on.
 """
 
 import fcntl
@@ -13,13 +13,28 @@ import os
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from pydantic_core import from_json, to_json
 
-from worker.enqueue import Order
+from worker.enqueue import CHUNK, Order
+from worker.envelope import decode
+from worker.errors import Damaged
+
+WHY_UNUSABLE = {"damaged": "is damaged", "reused": "has the id of a job with another payload"}
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a spool holds: orders in order, the numbers of lines that are none, and how many lines were set aside."""
+
+    orders: list[Order]
+    damaged: list[int]
+    set_aside: int
 
 
 class Spool:
@@ -27,7 +42,8 @@ class Spool:
 
     def __init__(self, directory: Path) -> None:
         self._file = directory / "spool.jsonl"
-        self._bad = directory / "spool.bad"
+        self.bad = directory / "spool.bad"
+        """Where lines are kept that can never be queued."""
 
     def size(self) -> int:
         """How much waits in the file, in bytes. Costs one stat."""
@@ -55,41 +71,59 @@ class Spool:
                 raise
 
     def flush(self, send: Callable[[list[Order]], list[str]]) -> dict[str, str]:
-        """Send all orders in order, and empty the file when each has been taken; the word for each job id.
+        """Send all orders in order, and empty the file when each has been taken; the word for each that was taken.
 
-        What `send` raises leaves the file as it was. So does a full lane: the orders before it are known by their ids
-        when they are sent again. An order that can never be taken (its id is another job's) is set aside.
+        What `send` raises leaves the file as it was. So does a full lane, and nothing behind it is sent, which could
+        pass it: the orders before it are known by their ids when they are sent again. An order that can never be taken
+        (its id is another job's) is set aside.
         """
+        words: dict[str, str] = {}
+        unusable: list[tuple[bytes, str]] = []
         with self._locked() as file:
-            lines = self._lines(file)
-            orders = [found for line in lines if (found := _order(line)) is not None]
-            words = dict(zip((o.id for o in orders), send(orders), strict=True)) if orders else {}
-            if not any(word in {"lane_full", "full"} for word in words.values()):
-                for line in lines:
-                    found = _order(line)
-                    if found is None or words[found.id] == "reused":
-                        self._set_aside(line)
-                os.ftruncate(file, 0)
-                os.fsync(file)
-            return words
+            for page in _pages(self._lines(file)):
+                orders = [order for _, _, order in page if order is not None]
+                answers = iter(send(orders) if orders else ())
+                for number, line, order in page:
+                    word = "damaged" if order is None else next(answers)
+                    if word in {"lane_full", "full"}:
+                        return words
+                    if order is not None:
+                        words[order.id] = word
+                    if word in WHY_UNUSABLE:
+                        unusable.append((line, f"line {number} {WHY_UNUSABLE[word]}"))
+            for line, why in unusable:
+                self._set_aside(line, why)
+            os.ftruncate(file, 0)
+            os.fsync(file)
+        return words
+
+    def contents(self) -> Contents:
+        """What is in the file now."""
+        orders: list[Order] = []
+        damaged: list[int] = []
+        if self.waiting():
+            with self._locked() as file:
+                for number, line in self._lines(file):
+                    order = _order(line)
+                    if order is None:
+                        damaged.append(number)
+                    else:
+                        orders.append(order)
+        return Contents(orders, damaged, self.bad.read_bytes().count(b"\n") if self.bad.exists() else 0)
 
     def find(self, job_id: str) -> Order | None:
         """The order with this id, if it waits in the file."""
-        if not self.waiting():
-            return None
-        with self._locked() as file:
-            orders = (_order(line) for line in self._lines(file))
-            return next((order for order in orders if order is not None and order.id == job_id), None)
+        return next((order for order in self.contents().orders if order.id == job_id), None)
 
     @staticmethod
-    def _lines(file: int) -> list[bytes]:
+    def _lines(file: int) -> Iterator[tuple[int, bytes]]:
         with os.fdopen(os.dup(file), "rb") as lines:
             lines.seek(0)
-            return [line for line in lines if line.strip()]
+            yield from ((number, line) for number, line in enumerate(lines, 1) if line.strip())
 
-    def _set_aside(self, line: bytes) -> None:
-        log.error("A spooled job can't be queued; its line is kept in %s.", self._bad)
-        with self._bad.open("ab") as bad:
+    def _set_aside(self, line: bytes, why: str) -> None:
+        log.error("A spooled job can't be queued: %s. It is kept in %s.", why, self.bad)
+        with self.bad.open("ab") as bad:
             bad.write(line if line.endswith(b"\n") else line + b"\n")
             bad.flush()
             os.fsync(bad.fileno())
@@ -105,12 +139,21 @@ class Spool:
             os.close(file)
 
 
+def _pages(lines: Iterator[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes, Order | None]]]:
+    """The lines with their orders, as many at a time as one script call takes."""
+    while page := [(number, line, _order(line)) for number, line in islice(lines, CHUNK)]:
+        yield page
+
+
 def _order(line: bytes) -> Order | None:
+    """The order of a line; None when it is damaged."""
     try:
         job_id, lane, digest, body = from_json(line)
-        return Order(str(job_id), str(lane), str(digest), b64decode(body, validate=True))
-    except (ValueError, TypeError):
+        order = Order(job_id, lane, digest, b64decode(body, validate=True))
+        envelope = decode(b'{"seq":0,' + order.body[1:])
+    except (ValueError, TypeError, Damaged):
         return None
+    return order if (envelope.id, envelope.lane, envelope.digest) == (job_id, lane, digest) else None
 
 
 def _write_all(file: int, data: bytes) -> None:
