@@ -74,5 +74,6 @@ def drain(self: Task) -> str:
     """Claim ready lanes, apply their jobs, acknowledge, until nothing is ready; answers with what was done."""
     here = workplace(self.request.hostname)
     events = Events(app, here.hostname, self.request.id)
-    counts = Drain(settings, here.redis, here.session, here.alerts, events, here.hostname, self.request.id).run()
+    name = f"{here.hostname}/{self.request.id}"  # whoever looks into a claimed lane reads whose claim it is
+    counts = Drain(settings, here.redis, here.session, here.alerts, events, here.hostname, name).run()
     return ", ".join(f"{number} {what}" for what, number in sorted(counts.items())) or "nothing to do"

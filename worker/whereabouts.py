@@ -6,8 +6,7 @@ and a dead letter's ledger row stays while it is replayed. An end counts most, t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import psycopg
@@ -16,9 +15,9 @@ from pydantic_core import from_json
 from redis import Redis
 
 from worker.database import connect, unreachable
-from worker.envelope import Envelope, decode
-from worker.errors import ConfigurationError, Damaged, OnelaneError
+from worker.errors import ConfigurationError, OnelaneError
 from worker.lane import Keys
+from worker.lane_book import LaneBook, UnknownLane, described
 from worker.query import query
 from worker.settings import Settings
 from worker.spool import Spool
@@ -51,28 +50,29 @@ def find_job(settings: Settings, redis: Redis, job_id: str) -> Whereabouts:
 
     Raises UnknownJob; ConfigurationError when PostgreSQL is needed and can't be asked; redis.RedisError.
     """
-    spooled = _in_spool(settings, job_id)
+    spooled = find_in_spool(settings, job_id)
     database_away: str | None = None
     outboxed = recorded = None
     try:
         with connect(settings, name="onelane-job") as connection:
             outboxed = _row(connection, "outbox_row", job_id)
-            waiting = _in_lane(redis, Keys(settings.prefix), job_id)
+            waiting = in_lane(redis, Keys(settings.prefix), job_id)
             recorded = _row(connection, "ledger_row", job_id)
     except psycopg.Error as error:
         database_away = unreachable(settings, error)
-        waiting = _in_lane(redis, Keys(settings.prefix), job_id)
+        waiting = in_lane(redis, Keys(settings.prefix), job_id)
     if recorded is not None and recorded["status"] != "replaying":
         return Whereabouts(job_id, "ledger", recorded)
     known: tuple[tuple[Place, Mapping[str, Any] | None], ...] = (
         ("lane", waiting),
         ("outbox", outboxed),
         ("ledger", recorded),
-        ("spool", spooled),
     )
     for place, facts in known:
         if facts is not None:
             return Whereabouts(job_id, place, facts)
+    if spooled is not None:
+        return spooled
     if database_away is not None:
         raise ConfigurationError(database_away)
     raise UnknownJob(f"No job {job_id!r} waits, and none has ended: is the id right, and this its Redis and database?")
@@ -83,34 +83,35 @@ def _row(connection: psycopg.Connection, name: str, job_id: str) -> DictRow | No
     return cursor.execute(query(name), {"id": job_id}).fetchone()
 
 
-def _in_spool(settings: Settings, job_id: str) -> Mapping[str, Any] | None:
+def find_in_spool(settings: Settings, job_id: str) -> Whereabouts | None:
+    """The job, if it waits in this host's spool; this needs no service."""
     order = Spool(settings.data_dir).find(job_id)
     if order is None:
         return None
-    return {**_described(b'{"seq":0,' + order.body[1:]), "lane": order.lane}
+    return Whereabouts(job_id, "spool", {**described(b'{"seq":0,' + order.body[1:]), "lane": order.lane})
 
 
-def _in_lane(redis: Redis, keys: Keys, job_id: str) -> Mapping[str, Any] | None:
+def in_lane(redis: Redis, keys: Keys, job_id: str) -> Mapping[str, Any] | None:
+    """What its lane knows about a job, None when it waits in no lane. Raises redis.RedisError."""
     pending: Any = redis.hget(keys.named("pending"), job_id)
     if pending is None:
         return None
-    lane = pending.decode().partition(" ")[2]
-    with redis.pipeline(transaction=False) as pipeline:
-        for command, name in (("ZSCORE", "ready"), ("ZSCORE", "claimed"), ("HGET", "held"), ("HGET", "attempts")):
-            pipeline.execute_command(command, keys.named(name), lane)  # type: ignore[no-untyped-call]  # redis-py
-        pipeline.hget(keys.named("cancelled"), job_id)
-        pipeline.llen(keys.lane(lane))
-        ready, claimed, held, attempts, cancelled, length = pipeline.execute()
-    position, job = _position(redis, keys.lane(lane), job_id)
+    name = pending.decode().partition(" ")[2]
+    position, job = _position(redis, keys.lane(name), job_id)
+    try:
+        lane = LaneBook(redis, keys).lane(name)
+    except UnknownLane:
+        return None  # its end came between the looks; the ledger is asked next
+    cancelled: Any = redis.hget(keys.named("cancelled"), job_id)
     return {
-        **({"lane": lane} if job is None else _described(job)),
+        **({"lane": name} if job is None else described(job)),
         "position": position,
-        "lane_length": length,
-        "lane_state": "claimed" if claimed else "held" if held else _waiting_state(ready),
-        "next_try": _time(ready) if ready and _waiting_state(ready) == "parked" else None,
-        "head_attempts": int((attempts or b"0").partition(b" ")[0] or 0),
-        "held": _note(held.partition(b" ")[2]) if held else None,
-        "cancelled": _note(cancelled) if cancelled else None,
+        "lane_length": lane.jobs,
+        "lane_state": lane.state,
+        "next_try": lane.due if lane.state in {"parked", "held"} else None,
+        "head_attempts": lane.attempts,
+        "held": asdict(lane.hold) if lane.hold is not None else None,
+        "cancelled": from_json(cancelled) if cancelled is not None else None,
     }
 
 
@@ -121,39 +122,8 @@ def _position(redis: Redis, lane: str, job_id: str) -> tuple[int | None, bytes |
     while True:
         page: Any = redis.lrange(lane, start, start + PAGE - 1)
         for number, job in enumerate(page):
-            if wanted in job and _described(job).get("id") == job_id:
+            if wanted in job and described(job).get("id") == job_id:
                 return start + number + 1, job
         if len(page) < PAGE:
             return None, None
         start += PAGE
-
-
-def _described(raw: bytes) -> dict[str, Any]:
-    try:
-        found: Envelope = decode(raw)
-    except Damaged:
-        return {}
-    return {
-        "id": found.id,
-        "kind": found.kind,
-        "lane": found.lane,
-        "actor": found.actor,
-        "reason": found.reason,
-        "enqueued_at": found.enqueued_at,
-        "payload": found.payload,
-    }
-
-
-def _waiting_state(ready: float | None) -> str:
-    return "parked" if ready is not None and _time(ready) > datetime.now(UTC) else "ready"
-
-
-def _time(micros: float) -> datetime:
-    return datetime.fromtimestamp(micros / 1_000_000, UTC)
-
-
-def _note(raw: bytes) -> Any:
-    try:
-        return from_json(raw)
-    except ValueError:
-        return raw.decode(errors="replace")
