@@ -15,6 +15,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from worker.errors import ConfigurationError
+
 GROUP = "onelane.commands"
 
 COMMANDS = {
@@ -22,24 +24,28 @@ COMMANDS = {
     "worker": ("worker.cli.worker:worker", "Run one worker in the foreground."),
     "enqueue": ("worker.cli.enqueue:enqueue", "Put jobs onto their lanes."),
     "job": ("worker.cli.job:job", "Say where a job is and what became of it."),
-    "cancel": ("worker.cli.lanes:cancel", "Take a waiting job out of its lane."),
+    "cancel": ("worker.cli.cancel:cancel", "Take a waiting job out of its lane."),
     "lanes": ("worker.cli.lanes:lanes", "Show what waits, and what stands still."),
-    "lane": ("worker.cli.lanes:lane_app", "Look into one lane; hold, resume or skip."),
+    "lane": ("worker.cli.lane:app", "Look into one lane; hold, resume, retry or skip it."),
     "dead": ("worker.cli.dead:app", "Understand, replay or discard dead letters."),
+    "spool": ("worker.cli.spool:app", "Look at the jobs that wait on this host for Redis; send them."),
+    "health": ("worker.cli.health:health", "Say whether jobs get done, and what to do if not."),
+    "metrics": ("worker.cli.health:metrics", "Serve metrics for Prometheus, and health checks."),
     "migrate": ("worker.cli.migrate:app", "Make, adopt, check and undo the database schema."),
 }
 
 
 class Overview(TyperGroup):
-    """Knows a line about each command; imports a command's module when it is called."""
+    """Knows a line about each command; imports a command's module when it is called, or an added one's for its line."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         self._loaders: dict[str | None, Callable[[], Any]] = {}
+        self._added = {added.name: added for added in entry_points(group=GROUP)}
         for name, (place, line) in COMMANDS.items():
             self._add(name, line, partial(_imported, place))
-        for added in entry_points(group=GROUP):
-            self._add(added.name, _line_of(added), added.load)
+        for name, added in self._added.items():
+            self._add(name, "", partial(_loaded, added))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that `args` name, imported."""
@@ -47,6 +53,12 @@ class Overview(TyperGroup):
         if name is None or stand_in is None:
             return name, stand_in, rest
         return name, _command(name, self._loaders[name]()), rest
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The overview."""
+        for name, added in self._added.items():
+            self.commands[name].help = _line_of(added)
+        super().format_help(ctx, formatter)
 
     def _add(self, name: str, line: str, loader: Callable[[], Any]) -> None:
         self.commands[name] = TyperCommand(name, help=line)
@@ -56,6 +68,13 @@ class Overview(TyperGroup):
 def _imported(place: str) -> Any:
     module, _, attribute = place.partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def _loaded(added: EntryPoint) -> Any:
+    try:
+        return added.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(f"The command {added.name!r} ({added.value}) can't be loaded: {error}.") from error
 
 
 def _line_of(added: EntryPoint) -> str:

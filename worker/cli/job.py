@@ -7,10 +7,10 @@ import typer
 
 from worker.cli.output import Json, print_json, say, show_fields
 from worker.client import Client
-from worker.errors import NoOutcome
+from worker.errors import ConfigurationError, NoOutcome
 from worker.redis_client import require_usable
 from worker.settings import Settings
-from worker.whereabouts import Whereabouts, find_job
+from worker.whereabouts import Whereabouts, find_in_spool, find_job
 
 
 def job(
@@ -25,8 +25,7 @@ def job(
     """
     settings = Settings.load()
     client = Client(settings)
-    require_usable(client.redis)
-    found = find_job(settings, client.redis, job_id)
+    found = _find(settings, client, job_id)
     if wait and not found.ended:
         with suppress(NoOutcome):
             client.wait(job_id, wait)
@@ -34,12 +33,23 @@ def job(
     if as_json:
         print_json({"id": found.id, "where": found.place, **found.facts})
     else:
-        say(_sentence(found))
-        show_fields({name: value for name, value in found.facts.items() if name not in {"id", "message"}})
+        say(sentence(found))
+        show_fields({name: value for name, value in found.facts.items() if name not in {"id", "seq", "message"}})
     raise typer.Exit(int(bool(wait) and not found.ended))
 
 
-def _sentence(found: Whereabouts) -> str:
+def _find(settings: Settings, client: Client, job_id: str) -> Whereabouts:
+    try:
+        require_usable(client.redis)
+    except ConfigurationError:
+        if spooled := find_in_spool(settings, job_id):  # a job is there just because Redis is away
+            return spooled
+        raise
+    return find_job(settings, client.redis, job_id)
+
+
+def sentence(found: Whereabouts) -> str:
+    """Where the job is, for people."""
     facts: dict[str, Any] = dict(found.facts)
     match found.place:
         case "ledger" if found.ended:
@@ -54,11 +64,13 @@ def _sentence(found: Whereabouts) -> str:
 
 def _place(facts: dict[str, Any]) -> str:
     where = "position unknown" if facts["position"] is None else f"place {facts['position']} of {facts['lane_length']}"
-    state = facts["lane_state"]
-    if state == "parked":
-        return (
-            f"{where}; the lane tries again at {facts['next_try']:%H:%M:%S} UTC, after {facts['head_attempts']} tries"
-        )
-    if state == "held":
-        return f"{where}; the lane is held until somebody resumes it"
-    return f"{where}; a worker is at it" if state == "claimed" else where
+    match facts["lane_state"]:
+        case "parked":
+            tries = f"after {facts['head_attempts']} failed tries"
+            return f"{where}; the lane tries again at {facts['next_try']:%H:%M:%S} UTC, {tries}"
+        case "held":
+            return f"{where}; the lane is held: {facts['held']['why']}"
+        case "claimed":
+            return f"{where}; a worker is at it"
+        case _:
+            return where

@@ -47,7 +47,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: 
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(_visible, row))
-    console.print(table)
+    _print(table)
 
 
 def show_fields(fields: Mapping[str, Any]) -> None:
@@ -58,7 +58,7 @@ def show_fields(fields: Mapping[str, Any]) -> None:
     for name, value in fields.items():
         if value is not None:
             table.add_row(name, _visible(value))
-    console.print(table)
+    _print(table)
 
 
 def duration(seconds: float) -> str:
@@ -69,6 +69,16 @@ def duration(seconds: float) -> str:
         if seconds < until:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds / 86_400:.0f} d"
+
+
+def _print(table: Table) -> None:
+    """Print a table; into a pipe without the blanks that fill its last column."""
+    if console.is_terminal:
+        console.print(table)
+        return
+    with console.capture() as captured:
+        console.print(table)
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def _visible(value: Any) -> Text:

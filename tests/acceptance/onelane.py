@@ -1,0 +1,107 @@
+"""`onelane` as a person runs it: a process of its own, in a directory."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+ONELANE = str(Path(sys.executable).with_name("onelane"))
+PATIENCE_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command has said, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The answer of a command with --json."""
+        return json.loads(self.out)
+
+
+class Onelane:
+    """Runs commands in one directory."""
+
+    def __init__(self, directory: Path, **environment: str) -> None:
+        self.directory = directory
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("ONELANE_", "FLOWER_"))}
+        self.environment = {**clean, "NO_COLOR": "1", "COLUMNS": "200", **environment}
+
+    def with_settings(self, **environment: str) -> "Onelane":
+        """The same with other settings."""
+        return Onelane(self.directory, **{**self.environment, **environment})
+
+    def __call__(self, *words: str, stdin: str | bytes = "") -> Done:
+        """Run one command to its end."""
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        done = subprocess.run(
+            [ONELANE, *words],
+            input=data,
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def start(self, *words: str, log: Path | None = None) -> subprocess.Popen[bytes]:
+        """Start a command that goes on; in a session of its own, as a terminal would."""
+        out = (log or self.directory / "log").open("ab")
+        with out:
+            return subprocess.Popen(
+                [ONELANE, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                cwd=self.directory,
+                env=self.environment,
+                start_new_session=True,
+            )
+
+    def services(self) -> Mapping[str, str]:
+        """The URLs that a running `onelane up` tells."""
+        found: Mapping[str, str] = json.loads((self.directory / ".onelane" / "services.json").read_text())
+        return found
+
+
+def until(look: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS) -> T:
+    """Look until there is something to see, and return it."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if found := look():
+            return found
+        assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
+        time.sleep(0.02)
+
+
+def processes_of(directory: Path) -> dict[int, str]:
+    """The living processes that were started for this directory, with their command lines."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            environment = (process / "environ").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if command and (str(directory) in command or str(directory) in environment):
+            found[int(process.name)] = command
+    return found
+
+
+def interrupt(process: subprocess.Popen[bytes]) -> int:
+    """Press Ctrl-C, and wait for the end."""
+    process.send_signal(signal.SIGINT)
+    return process.wait(PATIENCE_SECONDS)

@@ -1,0 +1,175 @@
+"""`onelane enqueue`: one job from its fields, or many from a file of JSON lines.
+
+While Redis is away, jobs go into this host's spool. A Redis that answers, but can't be used, is refused before anything
+is queued.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from pydantic_core import from_json
+from redis.exceptions import AuthenticationError
+
+from worker.cli.job_file import hand_in
+from worker.cli.output import Json, complain, print_json, say
+from worker.client import REDIS_AWAY, Client, Handle
+from worker.enqueue import Order, order
+from worker.errors import ConfigurationError, InvalidJob, NoOutcome
+from worker.job import Job, kind_of, load_kinds, parse
+from worker.outcome import Outcome
+from worker.redis_client import require_usable
+
+
+def enqueue(  # noqa: PLR0913 - one for each option
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="The job's kind, such as user.upsert.")] = "",
+    fields: Annotated[
+        list[str] | None, typer.Argument(metavar="FIELD=VALUE", help="Its payload; a value is JSON, or else text.")
+    ] = None,
+    *,
+    actor: Annotated[str, typer.Option(metavar="NAME", help="Who asks for it: a Slack id.", show_default=False)] = "",
+    job_id: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="An id of your own: the same one twice is one job.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why.")] = None,
+    lane: Annotated[str | None, typer.Option(metavar="NAME", help="Refuse it unless it belongs on this lane.")] = None,
+    wait: Annotated[
+        float | None, typer.Option(min=0, metavar="SECONDS", help="Wait so long for the outcome, and say it.")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help='Many jobs, {"kind","payload","actor","id"?,"reason"?} a line; - is standard input.'),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Put a job onto its lane, or many from a file.
+
+    Exit code 1 when something was refused, or, with --wait, when it was not carried out.
+    """
+    if bool(file) == bool(kind):
+        raise typer.BadParameter("expected a KIND and its fields, or --file")
+    if kind and not actor:
+        raise typer.BadParameter("expected --actor: who asks for this?")
+    if file and (actor or job_id or reason or lane or wait is not None):
+        raise typer.BadParameter(
+            "with --file, actor, id and reason stand in its lines; --lane and --wait can't be used"
+        )
+    client = Client.from_env()
+    load_kinds(client.settings.task_modules)
+    if file is None:
+        job = parse(kind, _payload(kind_of(kind), fields or []))
+        made = order(job, client.settings, actor=actor, job_id=job_id, reason=reason, lane=lane)
+        _require_usable_unless_away(client)
+        _one(client, made, wait, as_json=as_json)
+    else:
+        with _opened(file) as lines:
+            _require_usable_unless_away(client)
+            _many(client, lines, as_json=as_json)
+
+
+def _one(client: Client, made: Order, wait: float | None, *, as_json: bool) -> None:
+    try:
+        (handle,) = client.submit([made])
+    except OSError as error:
+        spool = f"the spool in {client.settings.data_dir} can't be written ({error.strerror})"
+        raise ConfigurationError(f"Redis is away, and {spool}: nothing was enqueued.") from None
+    if handle.error is not None:
+        raise handle.error
+    if not as_json:
+        say(_where(handle))
+    outcome: Outcome | None = None
+    if wait is not None and handle.state != "spooled":
+        try:
+            outcome = handle.wait(wait)
+        except NoOutcome as error:
+            complain(str(error))
+    if as_json:
+        answer = {"id": handle.id, "lane": handle.lane, "state": handle.state}
+        print_json(answer if wait is None else {**answer, "outcome": outcome and asdict(outcome)})
+    elif outcome is not None:
+        say(f"{outcome.status}: {outcome.message}")
+    raise typer.Exit(int(wait is not None and (outcome is None or outcome.status not in {"applied", "unchanged"})))
+
+
+def _many(client: Client, lines: IO[bytes], *, as_json: bool) -> None:
+    done = hand_in(client, lines, complaining=not as_json)
+    if as_json:
+        print_json(asdict(done))
+    else:
+        say(done.sentence())
+    raise typer.Exit(int(bool(done.refused)))
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[IO[bytes]]:
+    if str(file) == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        opened = file.open("rb")
+    except OSError as error:
+        raise typer.BadParameter(f"--file {file} can't be read: {error.strerror}") from None
+    with opened:
+        yield opened
+
+
+def _require_usable_unless_away(client: Client) -> None:
+    with suppress(AuthenticationError):
+        try:
+            client.redis.ping()
+        except AuthenticationError:
+            raise
+        except REDIS_AWAY:
+            return
+    require_usable(client.redis)
+
+
+def _where(handle: Handle) -> str:
+    match handle.state:
+        case "duplicate":
+            return f"{handle.id} was enqueued before; it is still one job."
+        case "spooled":
+            return (
+                f"Redis is away: {handle.id} waits in this host's spool, and goes onto {handle.lane} with the next "
+                "enqueue, or by `onelane spool flush`."
+            )
+        case _:
+            return f"{handle.id} waits on {handle.lane}."
+
+
+def _payload(kind: type[Job], fields: list[str]) -> dict[str, Any]:
+    """The payload: a value that is JSON is taken as such if its field agrees, any other as text."""
+    texts: dict[str, str] = {}
+    for each in fields:
+        name, is_given, value = each.partition("=")
+        if not (name and is_given):
+            raise InvalidJob(f"{each!r}: expected field=value")
+        if name in texts:
+            raise InvalidJob(f"{name}: given twice")
+        texts[name] = value
+    payload = {name: _json_or_text(value) for name, value in texts.items()}
+    in_doubt = {name for name in _wrong_fields(kind, payload) if not isinstance(payload.get(name), str)} & texts.keys()
+    with_texts = payload | {name: texts[name] for name in in_doubt}
+    still_wrong = _wrong_fields(kind, with_texts)
+    keep = {name for name in in_doubt & still_wrong if isinstance(payload[name], dict | list)}
+    return with_texts | {name: payload[name] for name in keep}
+
+
+def _json_or_text(value: str) -> Any:
+    try:
+        return from_json(value)
+    except (ValueError, TypeError):  # the latter of bytes that are no Unicode
+        return value
+
+
+def _wrong_fields(kind: type[Job], payload: dict[str, Any]) -> set[str]:
+    try:
+        kind.model_validate(payload)
+    except ValidationError as error:
+        return {str(each["loc"][0]) for each in error.errors() if each["loc"]}
+    return set()
