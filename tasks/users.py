@@ -32,6 +32,7 @@ class UpsertUser(UserJob, kind="user.upsert"):
     name: PersonName
     discipline: Role
     active: bool | None = True
+    folds = True
     messages = {
         "added": "Added *{name}* (<@{slack_id}>) to {role_title}.",
         "updated": "Updated *{name}* (<@{slack_id}>) in {role_title}.",

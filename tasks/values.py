@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 Role = Literal["account", "producer", "po", "uiEng", "beEng"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -29,7 +30,7 @@ def _text(limit: int) -> Callable[[str], str]:
             raise wrong(f"1 to {limit} characters, got {len(value)}")
         if value != value.strip():
             raise wrong("no blanks at the beginning or the end")
-        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        if UNSTORABLE.search(value):
             raise wrong("valid Unicode without NUL")
         return value
 

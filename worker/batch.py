@@ -16,6 +16,9 @@ batch, so the next claim only acknowledges them. A COMMIT whose reply was lost i
 paused and wakes up inside the transaction still holds the row locks, or has lost its connection; one that wakes up
 before the fence finds a newer token. No clock and no lease decides any of this.
 
+Mostly all lanes are ours and no job is known. So the statements of step 3 are sent before the answers of 1 and 2 are
+there; if those then say otherwise, the transaction is rolled back, and a second one takes step after step.
+
 Any error aborts the whole batch. Whose fault it is shows when the jobs are applied one by one (worker/drain.py).
 """
 
@@ -23,8 +26,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import zip_longest
-from typing import Any, cast
+from itertools import chain, groupby, zip_longest
+from typing import Any, TypeAlias, cast
 
 from psycopg import Connection, Cursor
 from psycopg.types.string import TextLoader
@@ -37,6 +40,10 @@ from worker.query import query
 from worker.verdict import Failure, Fault, MustWait
 
 STATUSES = frozenset({"applied", "unchanged", "rejected", "wait"})
+TAKEN_EFFECT = frozenset({"applied", "unchanged"})
+
+Asked: TypeAlias = list[tuple[Sequence[Entry], Iterable[tuple[Any, ...]]]]
+"""Jobs that one statement was asked to apply, and where its answers come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,37 +65,70 @@ def apply(connection: Connection, token: int, worker: str, lanes: Mapping[str, S
     """Apply the entries of claimed lanes in one transaction.
 
     Raises MustWait, NotKnownYet, StatementBroken, psycopg.Error or what a kind's own code raises: then nothing
-    happened.
+    happened, and it was the fault of a job that the ledger does not know yet.
     """
+    entries = chain.from_iterable(lanes.values())
+    if all(entry.job is None or entry.job.apply is None for entry in entries):
+        try:
+            return _attempt(connection, token, worker, lanes, ahead=True)
+        except _NotAll:
+            pass
+        except Exception:
+            if _all_ours_and_new(connection, token, lanes):
+                raise
+    return _attempt(connection, token, worker, lanes, ahead=False)
+
+
+class _NotAll(Exception):
+    """A lane is not ours, or the ledger knows a job already."""
+
+
+def _attempt(
+    connection: Connection, token: int, worker: str, lanes: Mapping[str, Sequence[Entry]], *, ahead: bool
+) -> Batch:
+    """One transaction. `ahead` sends step 3 before the answers of steps 1 and 2 are there, which saves two round trips.
+
+    Raises _NotAll if these then say that step 3 was given too much: all is rolled back.
+    """
+    newest = None
     with connection.pipeline(), connection.transaction():
-        ours = _fence(connection, token, lanes)
-        batch = {lane: list(entries) for lane, entries in lanes.items() if lane in ours}
-        known = _known(connection, [e.envelope.id for entries in batch.values() for e in entries])
-        batch = {lane: [_recognized(e, known, ours[lane]) for e in entries] for lane, entries in batch.items()}
-        ends = dict(_apply_rounds(connection, batch))
-        settled = {lane: [(e, e.end or ends[e.envelope.id]) for e in entries] for lane, entries in batch.items()}
-        rows = [e.ledger_row(end) for pairs in settled.values() for e, end in pairs if not end.repeated]
-        connection.execute(query("record"), {"rows": to_json(rows).decode(), "worker": worker, "token": token})
-        outbox = connection.execute(query("outbox_waiting"))
-        newest = (
-            connection.execute(query("fence_tokens"), {"lanes": sorted(lanes.keys() - ours)})
-            if len(ours) < len(lanes)
-            else None
-        )
-        waiting = outbox.fetchone()
-        newest_token = (newest.fetchone() or (0,))[0] if newest is not None else 0
-    return Batch(settled, newest_token or 0, bool(waiting and waiting[0]))
+        fenced, known_already = _ask_for_fences(connection, token, lanes), _ask_for_known(connection, lanes)
+        asked = _ask_rounds(connection, lanes) if ahead else []
+        ours, known = dict(fenced), _known(known_already)
+        if ahead and (known or len(ours) < len(lanes)):
+            raise _NotAll
+        batch = {lane: [_recognized(e, known, ours[lane]) for e in lanes[lane]] for lane in lanes if lane in ours}
+        if not ahead:
+            asked = _ask_rounds(connection, batch)
+            newest = connection.execute(query("fence_tokens"), {"lanes": sorted(lanes.keys() - ours)})
+        settled = _settle(batch, asked)
+        outbox = connection.execute(query("record"), _record(settled, worker, token), prepare=True)
+    return Batch(settled, (newest and _single(newest)) or 0, _single(outbox))
 
 
-def _fence(connection: Connection, token: int, lanes: Mapping[str, Sequence[Entry]]) -> dict[str, int]:
+def _all_ours_and_new(connection: Connection, token: int, lanes: Mapping[str, Sequence[Entry]]) -> bool:
+    with connection.pipeline(), connection.transaction():
+        fenced, known_already = _ask_for_fences(connection, token, lanes), _ask_for_known(connection, lanes)
+        return len(fenced.fetchall()) == len(lanes) and known_already.fetchone() is None
+
+
+def _single(cursor: Cursor) -> Any:
+    (value,) = cursor.fetchone() or (None,)
+    return value
+
+
+def _ask_for_fences(connection: Connection, token: int, lanes: Iterable[str]) -> Cursor[tuple[str, int]]:
     """The lanes that are ours, each with the number of the newest job that took effect in it."""
-    granted = connection.execute(query("fence"), {"token": token, "lanes": list(lanes)}, prepare=True)
-    return dict(granted)
+    return connection.execute(query("fence"), {"token": token, "lanes": list(lanes)}, prepare=True)
 
 
-def _known(connection: Connection, ids: list[str]) -> dict[str, tuple[str, End, bool]]:
+def _ask_for_known(connection: Connection, lanes: Mapping[str, Sequence[Entry]]) -> Cursor:
     cursor = _raw_cursor(connection)
-    cursor.execute(query("known"), {"ids": ids}, prepare=True)
+    ids = [entry.envelope.id for entries in lanes.values() for entry in entries]
+    return cursor.execute(query("known"), {"ids": ids}, prepare=True)
+
+
+def _known(cursor: Cursor) -> dict[str, tuple[str, End, bool]]:
     return {
         job_id: (digest, End(status, code, message, before, after, repeated=True), forced)
         for job_id, digest, status, code, message, before, after, forced in cursor
@@ -114,39 +154,42 @@ OVERTAKEN = dead(
 )
 
 
-def _apply_rounds(connection: Connection, batch: Mapping[str, Sequence[Entry]]) -> Iterator[tuple[str, End]]:
-    queues = []
-    for entries in batch.values():
-        waiting, merged = _merge([e for e in entries if e.end is None])
-        yield from ((e.envelope.id, MERGED) for e in merged)
-        queues.append(waiting)
-    asked = [
+def _ask_rounds(connection: Connection, batch: Mapping[str, Sequence[Entry]]) -> Asked:
+    """Send the statements of all rounds; their answers are not awaited."""
+    lanes = (_runs(_merge([entry for entry in entries if entry.end is None])) for entries in batch.values())
+    return [
         (entries, _ask(connection, kind, entries))
-        for one_each in zip_longest(*queues)
-        for kind, entries in _by_kind(one_each).items()
+        for one_each in zip_longest(*lanes, fillvalue=())
+        for kind, entries in _by_kind(chain(*one_each)).items()
     ]
-    for entries, cursor in asked:
-        yield from _answers(entries, cursor)
 
 
 MERGED = End("unchanged", "merged", "An equal job right before this one has done it.")
 
 
-def _merge(entries: list[Entry]) -> tuple[list[Entry], list[Entry]]:
-    """Of equal jobs of a merging kind that follow each other the first is applied, the rest are merged into it."""
-    waiting: list[Entry] = []
-    merged: list[Entry] = []
+def _merge(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Of equal jobs of a merging kind that follow each other the first; the others are not asked for."""
+    last = None
     for entry in entries:
-        repeats = waiting and entry.job is not None and entry.job.merge and waiting[-1].job == entry.job
-        (merged if repeats else waiting).append(entry)
-    return waiting, merged
+        if last is None or entry.job is None or not entry.job.merge or entry.job != last.job:
+            yield entry
+        last = entry
 
 
-def _by_kind(entries: Sequence[Entry | None]) -> dict[type[Job], list[Entry]]:
+def _runs(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """What one lane gives to each round: one job, or the jobs up to the next of another kind where the kind folds."""
+    for folds, group in groupby(
+        entries, lambda entry: type(entry.job) if entry.job is not None and entry.job.folds else None
+    ):
+        if folds is None:
+            yield from ([entry] for entry in group)
+        else:
+            yield list(group)
+
+
+def _by_kind(entries: Iterable[Entry]) -> dict[type[Job], list[Entry]]:
     kinds = defaultdict(list)
     for entry in entries:
-        if entry is None:
-            continue
         if entry.job is None:
             raise entry.error or RuntimeError("an entry without a job and without a reason")
         kinds[type(entry.job)].append(entry)
@@ -173,6 +216,27 @@ def _ask(connection: Connection, kind: type[Job], entries: Sequence[Entry]) -> I
         statement(kind), {"jobs": to_json(jobs).decode(), "context": to_json(context).decode()}, prepare=True
     )
     return cursor
+
+
+def _settle(batch: Mapping[str, Sequence[Entry]], asked: Asked) -> dict[str, list[tuple[Entry, End]]]:
+    ends = {job_id: end for entries, rows in asked for job_id, end in _answers(entries, rows)}
+    return {
+        lane: [(entry, entry.end or ends.get(entry.envelope.id, MERGED)) for entry in entries]
+        for lane, entries in batch.items()
+    }
+
+
+def _record(settled: Mapping[str, Sequence[tuple[Entry, End]]], worker: str, token: int) -> dict[str, Any]:
+    """What record.sql takes: a row for each job that ended now, and each lane's newest that took effect."""
+    ended = [(entry, end) for pairs in settled.values() for entry, end in pairs if not end.repeated]
+    rows = [entry.ledger_row(end) for entry, end in ended]
+    newest: dict[str, dict[str, Any]] = {}
+    for entry, end in ended:
+        e = entry.envelope
+        if end.status in TAKEN_EFFECT and (e.lane not in newest or newest[e.lane]["seq"] < e.seq):
+            newest[e.lane] = {"lane": e.lane, "seq": e.seq, "job_id": e.id}
+    newest_rows = list(newest.values())
+    return {"rows": to_json(rows).decode(), "newest": to_json(newest_rows).decode(), "worker": worker, "token": token}
 
 
 def _answers(entries: Sequence[Entry], rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[str, End]]:

@@ -14,14 +14,17 @@ if not before then
 end
 if upto > before then
   redis.call('LTRIM', list, upto - before, -1)
+  local ids = {}
   for i = 6, #ARGV, 2 do
-    local id = ARGV[i]
-    redis.call('HDEL', pending, id)
-    redis.call('HDEL', cancelled, id)
-    redis.call('DEL', outcomes .. id)
-    redis.call('RPUSH', outcomes .. id, ARGV[i + 1])
-    redis.call('PEXPIRE', outcomes .. id, outcome_ms)
+    local outcome = outcomes .. ARGV[i]
+    if redis.call('RPUSH', outcome, ARGV[i + 1]) > 1 then
+      redis.call('LPOP', outcome)
+    end
+    redis.call('PEXPIRE', outcome, outcome_ms)
+    ids[#ids + 1] = ARGV[i]
   end
+  redis.call('HDEL', pending, unpack(ids))
+  redis.call('HDEL', cancelled, unpack(ids))
   redis.call('HDEL', attempts, lane)
   redis.call('HDEL', crashes, lane)
 end

@@ -1,5 +1,5 @@
 -- One ledger row for each job of the batch that has ended; a replayed dead letter gets its row written anew. A lane's
--- fence remembers its newest job that took effect or found nothing to change.
+-- fence remembers its newest job that took effect or found nothing to change. Returns whether the outbox holds anything.
 WITH ended AS (
     INSERT INTO onelane.ledger AS l (
         job_id, kind, lane, seq, actor, reason, digest, status, code, message, before, after, attempts, worker, token,
@@ -13,14 +13,14 @@ WITH ended AS (
         error text, traceback text, first_attempt bigint)
     ON CONFLICT (job_id) DO UPDATE SET
         seq = excluded.seq, status = excluded.status, code = excluded.code, message = excluded.message,
-        before = excluded.before, after = excluded.after, attempts = excluded.attempts, worker = excluded.worker, token = excluded.token,
+        before = excluded.before, after = excluded.after, attempts = excluded.attempts, worker = excluded.worker,
+        token = excluded.token,
         finished_at = clock_timestamp(), error_class = excluded.error_class, sqlstate = excluded.sqlstate,
         error = excluded.error, traceback = excluded.traceback, first_attempt_at = excluded.first_attempt_at
     WHERE l.status = 'replaying'
-    RETURNING lane, seq, job_id, status
 ), newest AS (
-    SELECT DISTINCT ON (lane) lane, seq, job_id FROM ended WHERE status IN ('applied', 'unchanged') ORDER BY lane, seq DESC
+    UPDATE onelane.fences AS f SET seq = n.seq, job_id = n.job_id
+    FROM json_to_recordset(%(newest)s::json) AS n (lane text, seq bigint, job_id text)
+    WHERE f.lane = n.lane AND f.seq < n.seq
 )
-UPDATE onelane.fences AS f SET seq = newest.seq, job_id = newest.job_id
-FROM newest
-WHERE f.lane = newest.lane AND f.seq < newest.seq
+SELECT EXISTS (SELECT FROM onelane.outbox)
