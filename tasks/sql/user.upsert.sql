@@ -3,7 +3,8 @@
 -- row itself is written once, as the last of them leaves it.
 WITH jobs AS MATERIALIZED (
     -- `told` is what the latest job that says anything says about activity, up to each job.
-    SELECT *, (max(2 * _n + active::integer) OVER chain) %% 2 = 1 AS told, lead(_n) OVER chain IS NULL AS is_last
+    SELECT *, (max(2 * _n + active::integer) OVER chain) %% 2 = 1 AS told, min(_n) OVER chain AS first_n,
+        lead(_n) OVER chain IS NULL AS is_last
     FROM jsonb_to_recordset(%(jobs)s::jsonb) AS j (
         _n integer, _job text, _actor text, _reason text, slack_id text, name text, discipline text, active boolean)
     WINDOW chain AS (PARTITION BY slack_id, discipline ORDER BY _n)
@@ -14,7 +15,7 @@ WITH jobs AS MATERIALIZED (
     FOR UPDATE OF u
 ), met AS (
     -- What each job meets and what it wants.
-    SELECT j._n, j._job, j._actor, j._reason, j.slack_id, j.discipline, j.name, j.is_last, old.row,
+    SELECT j._n, j._job, j._actor, j._reason, j.slack_id, j.discipline, j.name, j.first_n, j.is_last, old.row,
         coalesce(j.told, old.active, true) AS active,
         coalesce(lag(j.name) OVER chain, old.name) AS met_name,
         coalesce(lag(j.told) OVER chain, old.active, true) AS met_active
@@ -32,7 +33,7 @@ WITH jobs AS MATERIALIZED (
     SELECT slack_id, name, discipline, active
     FROM judged
     WHERE is_last AND (slack_id, discipline) IN (SELECT slack_id, discipline FROM judged WHERE change IS NOT NULL)
-    ORDER BY slack_id, discipline
+    ORDER BY first_n
     ON CONFLICT (slack_id, discipline) DO UPDATE SET name = excluded.name, active = excluded.active
     RETURNING u.id, u.slack_id, u.discipline, to_jsonb(u) AS row
 ), left_behind AS (
