@@ -66,7 +66,7 @@ class Backlog:
                     if (held := self._all_that_is_left(until)) is not None:
                         break
                     if is_last:
-                        raise StillWaiting(f"After {seconds:g} s {self._what_waits()}.")
+                        raise StillWaiting(f"After {seconds:g} s: {self._what_waits()}.")
                 except (RedisError, psycopg.OperationalError):
                     self.close()
                     if is_last:
@@ -74,9 +74,7 @@ class Backlog:
                 time.sleep(POLL_SECONDS)
         if held:
             names = ", ".join(sorted(held)[:NAMES_SHOWN]) + (", …" if len(held) > NAMES_SHOWN else "")
-            raise StillWaiting(
-                f"The {sum(held.values()):,} jobs that are left stand in held lanes ({names}): see `onelane lanes`."
-            )
+            raise StillWaiting(f"All that is left is held (jobs: {sum(held.values()):,}; lanes: {names}).")
 
     def close(self) -> None:
         """Leave the database."""
@@ -119,10 +117,10 @@ class Backlog:
     def _what_waits(self) -> str:
         totals: Any = self._book.totals()
         if self._spool.waiting():
-            return f"{self._spool.size():,} bytes of jobs wait in this host's spool: see `onelane spool status`"
+            return f"jobs wait in this host's spool ({self._spool.size():,} bytes), see `onelane spool status`"
         if not totals.jobs:
-            return "jobs wait in the outbox; workers put them onto their lanes: do any run?"
+            return "jobs wait in the outbox, from where workers put them onto their lanes: do any run?"
         return (
-            f"{totals.jobs:,} jobs wait; lanes: {totals.ready:,} ready, {totals.claimed:,} claimed by workers, "
+            f"jobs waiting: {totals.jobs:,}; lanes: {totals.ready:,} ready, {totals.claimed:,} claimed by workers, "
             f"{totals.parked:,} parked, {totals.held:,} held"
         )

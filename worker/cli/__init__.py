@@ -3,6 +3,7 @@
 Exit codes: 0 done; 1 no, with a sentence that says why; 2 it can't be done as things are configured, or a wrong option.
 """
 
+import logging
 import os
 import sys
 from importlib.metadata import PackageNotFoundError
@@ -42,6 +43,7 @@ def onelane(
 def main() -> None:
     """The entry point. Modules that ONELANE_TASKS names may lie in the current directory."""
     sys.path.append(os.getcwd())  # noqa: PTH109 - a string is wanted
+    logging.getLogger("worker.alerts").addHandler(logging.NullHandler())  # what a command does, it says itself
     try:
         app(prog_name="onelane")
     except ConfigurationError as error:

@@ -1,12 +1,10 @@
 """`onelane cancel`: take a waiting job out of its lane."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from worker.cli.job import sentence
-from worker.cli.operator import ME, Actor, Reason, services
+from worker.cli.operator import ME, Actor, JobId, Reason, services
 from worker.cli.output import say
 from worker.client import Client
 from worker.errors import NoOutcome, OnelaneError
@@ -19,7 +17,7 @@ TURN_SECONDS = 3.0
 
 
 def cancel(
-    job_id: Annotated[str, typer.Argument(metavar="JOB", help="The job's id, as `enqueue` gave it.")],
+    job_id: JobId,
     *,
     reason: Reason = "no reason given",
     actor: Actor = ME,

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from worker.cli.operator import JobId
 from worker.cli.output import Json, print_json, say, show_fields
 from worker.client import Client
 from worker.errors import ConfigurationError, NoOutcome
@@ -14,7 +15,7 @@ from worker.whereabouts import Whereabouts, find_in_spool, find_job
 
 
 def job(
-    job_id: Annotated[str, typer.Argument(metavar="ID", help="The job's id, as `enqueue` gave it.")],
+    job_id: JobId,
     *,
     wait: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Wait so long for its end.")] = 0,
     as_json: Json = False,

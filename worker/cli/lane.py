@@ -68,7 +68,7 @@ def hold(name: Name, *, reason: Reason, seconds: Span = None, actor: Actor = ME)
         Interventions(redis, settings, actor).hold(name, reason, seconds)
         lane = _when_still(LaneBook(redis, Keys(settings.prefix)), name)
     end = f"for {duration(seconds)}" if seconds is not None else f"until `onelane lane resume {name}`"
-    say(f"{name} is held {end}; {_jobs(lane)} in it.")
+    say(f"{name} is held {end}. Jobs in it: {lane.jobs:,}.")
     if lane.state == "claimed":
         say("A worker is still at a batch that it began before; the lane stands still when that is over.")
 
@@ -79,7 +79,7 @@ def resume(name: Name) -> None:
     with services() as (settings, redis):
         if not Interventions(redis, settings, ME).resume(name):
             lane = LaneBook(redis, Keys(settings.prefix)).lane(name)
-            raise OnelaneError(f"{name} is neither held nor parked: it is {lane.state}, and {_jobs(lane)} in it.")
+            raise OnelaneError(f"{name} is neither held nor parked: it is {lane.state}.")
     say(f"{name} goes on.")
 
 
@@ -136,11 +136,7 @@ def _sentence(lane: Lane, holder: str | None, now: float) -> str:
             state = f"not listed: it was filled by hand, and `onelane lane retry-now {lane.name}` calls a worker"
         case _:
             state = "ready"
-    return f"{lane.name} is {state}; {_jobs(lane)} in it."
-
-
-def _jobs(lane: Lane) -> str:
-    return "1 job waits" if lane.jobs == 1 else f"{lane.jobs:,} jobs wait"
+    return f"{lane.name} is {state}. Jobs in it: {lane.jobs:,}."
 
 
 def _row(job: Mapping[str, Any], cancelled: Mapping[str, Any], now: float) -> tuple[Any, ...]:

@@ -70,7 +70,7 @@ def _show(found: Overview, *, as_json: bool) -> None:
         return
     totals, now = found.totals, found.now.timestamp()
     say(
-        f"{totals.jobs:,} jobs wait. Lanes: {totals.ready:,} ready, {totals.claimed:,} claimed by workers, "
+        f"Jobs waiting: {totals.jobs:,}. Lanes: {totals.ready:,} ready, {totals.claimed:,} claimed by workers, "
         f"{totals.parked:,} parked, {totals.held:,} held."
     )
     if totals.oldest is not None:

@@ -1,4 +1,4 @@
-"""What all commands have in common that act by hand: who acts, why, for how long, and on which Redis."""
+"""What commands have in common that act by hand: on which job, who acts, why, for how long, and on which Redis."""
 
 import getpass
 import re
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from redis import Redis
 
-from worker.enqueue import ACTOR
+from worker.enqueue import ACTOR, JOB_ID
 from worker.redis_client import redis_client, require_usable
 from worker.settings import Settings
 
@@ -48,6 +48,12 @@ def _reason(text: str) -> str:
     return text
 
 
+def _job_id(text: str) -> str:
+    if not JOB_ID.fullmatch(text):
+        raise typer.BadParameter("expected an id as `enqueue` gave it")
+    return text
+
+
 def _me() -> str:
     try:
         return getpass.getuser()
@@ -57,6 +63,7 @@ def _me() -> str:
 
 ME = _me()
 
+JobId = Annotated[str, typer.Argument(parser=_job_id, metavar="ID", help="The job's id, as `enqueue` gave it.")]
 Actor = Annotated[str, typer.Option("--actor", parser=_actor, metavar="NAME", help="Who asks for this.")]
 Reason = Annotated[str, typer.Option("--reason", parser=_reason, metavar="TEXT", help="Why; people will read it.")]
 Span = Annotated[float | None, typer.Option("--for", parser=_span, metavar="SPAN", help="How long: 90s, 15m, 2h, 3d.")]

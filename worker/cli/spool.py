@@ -28,15 +28,13 @@ def status(*, as_json: Json = False) -> None:
         return
     if oldest is not None:
         waits = duration(time.time() - oldest.timestamp())
-        say(
-            f"{len(found.orders):,} jobs wait here for Redis, the oldest for {waits}; `onelane spool flush` sends them."
-        )
+        say(f"Jobs waiting here: {len(found.orders):,}, the oldest for {waits}. `onelane spool flush` sends them.")
     else:
         say("The spool is empty.")
     for number in found.damaged:
         complain(f"Line {number} is damaged; the next flush sets it aside.")
     if found.set_aside:
-        complain(f"{found.set_aside:,} lines that can't be queued are kept in {spool.bad}.")
+        complain(f"Lines that can't be queued: {found.set_aside:,}, kept in {spool.bad}.")
 
 
 @app.command()
@@ -55,7 +53,7 @@ def flush(*, as_json: Json = False) -> None:
     if as_json:
         print_json({"sent": sent, "duplicates": known, "set_aside": set_aside, "left": left})
     else:
-        say(f"{sent:,} jobs sent" + (f", {known:,} were known already" if known else "") + ".")
+        say(f"Jobs sent: {sent:,}; known before: {known:,}.")
     if left:
-        complain(f"{left:,} jobs stay here: a lane is full (ONELANE_LANE_LIMIT, ONELANE_TOTAL_LIMIT).")
+        complain(f"Jobs that stay: {left:,}, since a lane is full (ONELANE_LANE_LIMIT, ONELANE_TOTAL_LIMIT).")
     raise typer.Exit(int(bool(set_aside or left)))
