@@ -1,5 +1,7 @@
 """The domain: the jobs of the Triage Rotation Bot, on top of the engine."""
 
+from tasks.caches import DropCaches
+from tasks.export import ExportFile
 from tasks.membership import UpsertMembership
 from tasks.overrides import ApproveOverride, DeclineOverride, RemoveOverride, RequestOverride
 from tasks.rotation import (
@@ -17,6 +19,8 @@ __all__ = [
     "AppendSprint",
     "ApproveOverride",
     "DeclineOverride",
+    "DropCaches",
+    "ExportFile",
     "ImportSprints",
     "MoveUser",
     "NumberedSprint",

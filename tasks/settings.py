@@ -26,12 +26,32 @@ class TriageSettings(BaseSettings):
     )
     staging: bool = Field(False, description="no fallback users, and disciplines.staging.json is imported")  # noqa: FBT003 - a default
     mirror_dir: Path | None = Field(None, description="where the bot's JSON files are mirrored; off unless set")
+    cache_prefix: str = Field(
+        "", description="prefix of the bot's cache keys, for example t1triage:prod: ; none are deleted unless set"
+    )
+    cache_redis_url: str = Field(
+        "", repr=False, description="the Redis of the bot's cache; the lanes' Redis unless set"
+    )
 
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
         if value not in zoneinfo.available_timezones():
             raise ValueError("expected a time zone such as America/Los_Angeles")
+        return value
+
+    @field_validator("cache_prefix")
+    @classmethod
+    def _ends_with_a_colon(cls, value: str) -> str:
+        if value and not value.endswith(":"):
+            raise ValueError("expected a prefix that ends with a colon, such as t1triage:prod:")
+        return value
+
+    @field_validator("cache_redis_url")
+    @classmethod
+    def _redis_scheme(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("expected a Redis URL, such as redis://localhost:6379/0")
         return value
 
     @property
@@ -43,9 +63,13 @@ class TriageSettings(BaseSettings):
     @property
     def copies(self) -> dict[str, list[dict[str, Any]]]:
         """The jobs that follow a change of a table: they keep the copies of it up to date."""
-        if self.mirror_dir is None:
-            return {}
-        return {table: [{"kind": "export.json", "payload": {"file": file}}] for table, file in FILE_OF.items()}
+        return {table: [*self._exports(file), *self._drops(table)] for table, file in FILE_OF.items()}
+
+    def _exports(self, file: str) -> list[dict[str, Any]]:
+        return [{"kind": "export.json", "payload": {"file": file}}] if self.mirror_dir is not None else []
+
+    def _drops(self, table: str) -> list[dict[str, Any]]:
+        return [{"kind": "caches.drop", "payload": {"table": table}}] if self.cache_prefix else []
 
 
 @cache
