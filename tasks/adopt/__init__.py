@@ -5,11 +5,12 @@ from typing import Any
 
 import psycopg
 
-from tasks.adopt.inspection import departures, look
+from tasks.adopt.inspection import look
 from tasks.adopt.lockdown import lock_down, unlock
 from tasks.adopt.refusal import refuse
 from tasks.adopt.steps import all_steps
 from tasks.adopt.target import TABLES
+from tasks.adopt.verification import departures
 from worker.migrate import Adoption, Outlook, Step
 
 

@@ -1,7 +1,8 @@
 """What PostgreSQL's catalog says of a table, reduced to its meaning.
 
 The same CHECK prints differently after a dump (`ARRAY[…]::text[]`), and the same key is a constraint in one
-database and a bare unique index in another. So definitions are compared without casts, parentheses and blanks.
+database and a bare unique index in another. So definitions are compared without casts, parentheses and blanks. Names
+are as SQL takes them: in double quotes where they need it.
 """
 
 import re
@@ -20,6 +21,7 @@ class ColumnFact:
     name: str
     type: str
     not_null: bool
+    has_default: bool
 
 
 @dataclass(frozen=True)
@@ -66,18 +68,18 @@ def tables(connection: psycopg.Connection[Any]) -> dict[str, str]:
 def columns(connection: psycopg.Connection[Any], table: str) -> dict[str, ColumnFact]:
     """The columns of a table by name."""
     rows = connection.execute(
-        "SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute"
-        " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
+        "SELECT quote_ident(attname), format_type(atttypid, atttypmod), attnotnull, atthasdef OR attidentity <> ''"
+        " FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
         (f"public.{table}",),
     )
-    return {name: ColumnFact(name, kind, not_null) for name, kind, not_null in rows}
+    return {row[0]: ColumnFact(*row) for row in rows}
 
 
 def constraints(connection: psycopg.Connection[Any], table: str) -> list[ConstraintFact]:
     """The unique, CHECK and foreign key constraints of a table, foreign keys first: others can't go before them."""
     rows = connection.execute(
-        "SELECT conrelid::regclass::text, conname, contype::text, pg_get_constraintdef(oid), convalidated,"
-        "       (SELECT relname FROM pg_class WHERE pg_class.oid = conindid)"
+        "SELECT conrelid::regclass::text, quote_ident(conname), contype::text, pg_get_constraintdef(oid), convalidated,"
+        "       (SELECT quote_ident(relname) FROM pg_class WHERE pg_class.oid = conindid)"
         " FROM pg_constraint WHERE conrelid = %s::regclass AND contype IN ('u', 'c', 'f')"
         " ORDER BY contype <> 'f', conname",
         (f"public.{table}",),
@@ -85,10 +87,20 @@ def constraints(connection: psycopg.Connection[Any], table: str) -> list[Constra
     return [ConstraintFact(*row) for row in rows]
 
 
+def primary_key(connection: psycopg.Connection[Any], table: str) -> str | None:
+    """The definition of a table's primary key."""
+    row = connection.execute(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass AND contype = 'p'",
+        (f"public.{table}",),
+    ).fetchone()
+    return row and row[0]
+
+
 def dependents(connection: psycopg.Connection[Any], index: str) -> list[ConstraintFact]:
     """The foreign keys that rest on an index."""
     rows = connection.execute(
-        "SELECT conrelid::regclass::text, conname, contype::text, pg_get_constraintdef(oid), convalidated, %(index)s"
+        "SELECT conrelid::regclass::text, quote_ident(conname), contype::text, pg_get_constraintdef(oid), convalidated,"
+        "       %(index)s"
         " FROM pg_constraint WHERE conindid = to_regclass(%(index)s) AND contype = 'f' ORDER BY conname",
         {"index": f"public.{index}"},
     )
@@ -98,7 +110,7 @@ def dependents(connection: psycopg.Connection[Any], index: str) -> list[Constrai
 def indexes(connection: psycopg.Connection[Any], table: str) -> list[IndexFact]:
     """The indexes of a table that belong to no constraint."""
     rows = connection.execute(
-        "SELECT relname, indisunique, pg_get_indexdef(indexrelid), indisvalid FROM pg_index"
+        "SELECT quote_ident(relname), indisunique, pg_get_indexdef(indexrelid), indisvalid FROM pg_index"
         " JOIN pg_class ON pg_class.oid = indexrelid WHERE indrelid = %s::regclass"
         " AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND conrelid = indrelid"
         "                 AND contype IN ('p', 'u', 'x'))"
@@ -109,10 +121,11 @@ def indexes(connection: psycopg.Connection[Any], table: str) -> list[IndexFact]:
 
 
 def triggers(connection: psycopg.Connection[Any], table: str) -> dict[str, str]:
-    """The triggers of a table and their definitions."""
+    """The triggers of a table and their definitions; one that is switched off is as good as none."""
     return dict(
         connection.execute(
-            "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = %s::regclass AND NOT tgisinternal",
+            "SELECT tgname, replace(pg_get_triggerdef(oid), 'public.', '') FROM pg_trigger"
+            " WHERE tgrelid = %s::regclass AND NOT tgisinternal AND tgenabled <> 'D'",
             (f"public.{table}",),
         ).fetchall()
     )

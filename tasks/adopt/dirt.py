@@ -1,14 +1,18 @@
 """What can be wrong in the bot's rows, and what mends it: the one list that `check` counts by and `up` repairs by.
 
-Each kind is a query for the rows concerned. Those that can be mended are changed, those that can't are removed; both
-are kept in `onelane.archive` as they were. The order matters: a twin is judged only after its row has proved sound.
+Each kind is a condition for the rows concerned. Those that can be mended are changed, those that can't are removed;
+both are kept in `onelane.archive` as they were. The order matters: a twin is judged after its row has proved sound.
 """
 
-# ruff: noqa: S608 - every part of these statements is written in this package
-
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from tasks.adopt.target import OPERATIONS, ROLES, TABLES
+import psycopg
+
+from tasks.adopt import catalog
+from tasks.adopt.target import OPERATIONS, ROLES, TABLES, Table
 
 LEFTOVER = "test_user_123"
 
@@ -22,16 +26,39 @@ class Dirt:
     where: str
     change: str = ""
     """What mends a row, as the SET of an UPDATE; empty: the row is removed."""
-
-    @property
-    def rows(self) -> str:
-        """The query for the places of the rows concerned."""
-        return f"SELECT t.ctid FROM {self.table} t WHERE {self.where}"
+    held_off: bool = True
+    """Whether the final catalog holds it off by itself, with a type or a constraint."""
+    column: str = ""
+    """The column that it is about, where a database may lack it or keep it within its limit."""
+    limit: int = 0
+    """The limit, if that is what it breaks."""
 
     @property
     def remedy(self) -> str:
         """What `up` does, in words."""
         return "mended; the row as it was is archived" if self.change else "moved to the archive"
+
+    @property
+    def tables(self) -> set[str]:
+        """The tables that it reads."""
+        return {self.table, *re.findall(r"FROM (\w+)", self.where)}
+
+
+def possible(connection: psycopg.Connection[Any], dirt: Iterable[Dirt]) -> Iterator[Dirt]:
+    """Those that this database can have: what they read is there, and the column's type does not hold them off."""
+    there = catalog.tables(connection)
+    columns = {table.name: catalog.columns(connection, table.name) for table in TABLES if table.name in there}
+    for kind in dirt:
+        if not kind.tables <= columns.keys():
+            continue
+        fact = columns[kind.table].get(kind.column)
+        if not kind.column or (fact is not None and fact.type != f"character varying({kind.limit})"):
+            yield kind
+
+
+def of_table(name: str) -> list[Dirt]:
+    """What can stand in the way in one table."""
+    return [kind for kind in DIRT if kind.table == name]
 
 
 def _twin(table: str, columns: tuple[str, ...], better: str) -> str:
@@ -43,36 +70,37 @@ def _outside(column: str, values: tuple[str, ...]) -> str:
     return f"t.{column} NOT IN ({', '.join(repr(value) for value in values)})"
 
 
-def _too_long() -> list[Dirt]:
-    """Text beyond the column's limit, possible where somebody widened the column. An id can't be cut: its row goes."""
-    found = []
-    for table in TABLES:
-        for column in table.columns:
-            if not column.type.startswith("varchar") or column.name in {"discipline", "role"}:
-                continue
-            limit = int(column.type.removeprefix("varchar(").removesuffix(")"))
-            identity = column.name.endswith(("slack_id", "requested_by", "approved_by"))
-            change = "" if identity else f"{column.name} = left({column.name}, {limit})"
-            if table.name == "current_state":
-                change = f"{column.name} = NULL"
-            found.append(
-                Dirt(
-                    table.name,
-                    f"{column.name} longer than {limit} characters",
-                    f"length(t.{column.name}) > {limit}",
-                    change,
-                )
-            )
-    return found
+def _texts(table: Table) -> Iterator[Dirt]:
+    """Text beyond the column's limit, possible where somebody widened the column; and text that is blank.
+
+    A name can be cut; half an id is none. So an id goes, and where the row must have one, the row goes. An audit row is
+    evidence: it may be blank.
+    """
+    for column in table.columns:
+        if not column.limit or column.name in {"discipline", "role"}:
+            continue
+        name, limit, is_id = column.name, column.limit, column.name.endswith(("_id", "_by"))
+        gone = "" if column.required else f"{name} = NULL"
+        cut = gone if is_id else f"{name} = left({name}, {limit})"
+        what = f"{name} longer than {limit} characters"
+        yield Dirt(table.name, what, f"length(t.{name}) > {limit}", cut, column=name, limit=limit)
+        if table.name != "audit_logs":
+            blank = f"t.{name} !~ '[^[:space:]]'"
+            yield Dirt(table.name, f"blank {name}", blank, _INSTEAD.get(name, gone), held_off=False)
 
 
+_INSTEAD = {"name": "name = left(slack_id, 100)", "sprint_name": "sprint_name = 'Sprint ' || sprint_index"}
+"""What a person reads where a name is blank."""
 _NO_SPRINT = "NOT EXISTS (SELECT FROM sprints s WHERE s.sprint_index = t.sprint_index)"
 _PAIR = ("slack_id", "discipline")
 _REQUEST = ("sprint_index", "role", "requested_by", "replacement_slack_id")
 # Approved before pending, then the newest: as a row to compare. A missing time counts as the oldest.
 _RANK = "({0}.approved IS TRUE, coalesce({0}.created_at, '-infinity'), {0}.id)"
 
-USERS_TWINS = (
+DIRT = (
+    *(kind for table in TABLES for kind in _texts(table)),
+    Dirt("users", f"leftover {LEFTOVER}", f"t.slack_id = '{LEFTOVER}'", held_off=False),
+    Dirt("users", "discipline outside the five roles", _outside("discipline", ROLES)),
     Dirt(
         "users",
         "the newest of duplicate pairs inactive, an older one active",
@@ -81,37 +109,17 @@ USERS_TWINS = (
         + " AND NOT "
         + _twin("users", _PAIR, "o.id > t.id"),
         "active = true",
+        column="active",
     ),
     Dirt("users", "duplicate pair of person and discipline", _twin("users", _PAIR, "o.id > t.id")),
-)
-SPRINT_TWINS = (Dirt("sprints", "duplicate sprint index", _twin("sprints", ("sprint_index",), "o.id > t.id")),)
-OVERRIDE_TWINS = (
+    Dirt("sprints", "duplicate sprint index", _twin("sprints", ("sprint_index",), "o.id > t.id")),
+    Dirt("overrides", "role outside the five roles", _outside("role", ROLES)),
+    Dirt("overrides", "override of a sprint that does not exist", _NO_SPRINT),
     Dirt(
         "overrides",
         "duplicate override",
         _twin("overrides", _REQUEST, f"{_RANK.format('o')} > {_RANK.format('t')}"),
     ),
-)
-TWINS = {"users": USERS_TWINS, "sprints": SPRINT_TWINS, "overrides": OVERRIDE_TWINS}
-"""What stands in the way of each table's unique constraint."""
-
-DIRT = (
-    *_too_long(),
-    Dirt("users", f"leftover {LEFTOVER}", f"t.slack_id = '{LEFTOVER}'"),
-    Dirt("users", "blank slack_id", "btrim(t.slack_id) = ''"),
-    Dirt("users", "discipline outside the five roles", _outside("discipline", ROLES)),
-    Dirt("users", "blank name", "btrim(t.name) = ''", "name = left(slack_id, 100)"),
-    *USERS_TWINS,
-    Dirt("sprints", "blank sprint_name", "btrim(t.sprint_name) = ''", "sprint_name = 'Sprint ' || sprint_index"),
-    *SPRINT_TWINS,
-    Dirt("overrides", "role outside the five roles", _outside("role", ROLES)),
-    Dirt(
-        "overrides",
-        "blank replacement_slack_id or requested_by",
-        "btrim(t.replacement_slack_id) = '' OR btrim(t.requested_by) = ''",
-    ),
-    Dirt("overrides", "override of a sprint that does not exist", _NO_SPRINT),
-    *OVERRIDE_TWINS,
     Dirt(
         "current_state",
         "state under another id than 1, and none under 1",

@@ -1,7 +1,11 @@
 """Mends rows, keeps each as it was, and puts them back.
 
-A row that is removed or changed goes to `onelane.archive` and into the bot's audit, in the same statement. The table is
-locked against writers first, but only if there is something to mend: what is judged is then what is changed.
+A row that is removed or changed goes to `onelane.archive` and into the bot's audit, in the same statement. Suspects are
+looked for first, which may take long and locks nothing. Then the table is locked against writers and the suspects alone
+are judged again: what is judged is what is changed.
+
+Whichever step finds a row, it is archived under `HOME`: only when that step is undone has the table no constraint of
+ours any more, so that every row can come back.
 """
 
 # ruff: noqa: S608 - every part of these statements is written in this package
@@ -9,43 +13,43 @@ locked against writers first, but only if there is something to mend: what is ju
 from collections.abc import Iterable
 
 from tasks.adopt import catalog
-from tasks.adopt.dirt import Dirt
+from tasks.adopt.dirt import Dirt, possible
+from tasks.adopt.target import KEY_OF
 from worker.migrate.surgery import Surgery
 
+HOME = "0002b_clean_rows"
 ACTOR = "onelane"
 
 
 def repair(surgery: Surgery, dirt: Iterable[Dirt]) -> None:
     """Mend each kind of dirt, in order."""
-    for kind in dirt:
-        if not _present(surgery, kind):
-            continue
-        surgery.execute(f"LOCK TABLE {kind.table} IN SHARE ROW EXCLUSIVE MODE")
-        surgery.execute(_change(kind) if kind.change else _removal(kind), {"step": surgery.step, "what": kind.what})
+    for kind in possible(surgery.connection, dirt):
+        key = KEY_OF[kind.table]
+        found = surgery.connection.execute(f"SELECT t.{key} FROM {kind.table} t WHERE {kind.where}").fetchall()
+        if found:
+            surgery.execute(f"LOCK TABLE {kind.table} IN SHARE ROW EXCLUSIVE MODE")
+            suspects = [row[0] for row in found]
+            statement = _change(kind, key) if kind.change else _removal(kind, key)
+            surgery.execute(statement, {"what": kind.what, "step": HOME, "suspects": suspects})
 
 
-def _present(surgery: Surgery, kind: Dirt) -> bool:
-    row = surgery.connection.execute(f"SELECT EXISTS ({kind.rows})").fetchone()
-    return bool(row and row[0])
-
-
-def _removal(kind: Dirt) -> str:
-    audit = _audit(kind.table, "DELETE", "%(what)s", "gone")
-    return f"""WITH gone AS (DELETE FROM {kind.table} g WHERE g.ctid IN ({kind.rows}) RETURNING to_jsonb(g) AS old),
+def _removal(kind: Dirt, key: str) -> str:
+    return f"""WITH gone AS (
+    DELETE FROM {kind.table} t WHERE t.{key} = ANY (%(suspects)s) AND ({kind.where}) RETURNING to_jsonb(t) AS old),
 kept AS (INSERT INTO onelane.archive (table_name, record, action, reason, step)
          SELECT '{kind.table}', old, 'removed', %(what)s, %(step)s FROM gone)
-{audit}"""
+{_audit(kind.table, "DELETE", "%(what)s", "gone")}"""
 
 
-def _change(kind: Dirt) -> str:
-    audit = _audit(kind.table, "UPDATE", "%(what)s", "mended")
+def _change(kind: Dirt, key: str) -> str:
     return f"""WITH was AS (
-    SELECT t.ctid AS place, to_jsonb(t) AS old FROM {kind.table} t WHERE {kind.where}),
-mended AS (UPDATE {kind.table} m SET {kind.change} FROM was WHERE m.ctid = was.place
+    SELECT t.{key} AS place, to_jsonb(t) AS old FROM {kind.table} t
+    WHERE t.{key} = ANY (%(suspects)s) AND ({kind.where})),
+mended AS (UPDATE {kind.table} m SET {kind.change} FROM was WHERE m.{key} = was.place
            RETURNING was.old, to_jsonb(m) AS new),
 kept AS (INSERT INTO onelane.archive (table_name, record, replacement, action, reason, step)
          SELECT '{kind.table}', old, new, 'changed', %(what)s, %(step)s FROM mended)
-{audit}"""
+{_audit(kind.table, "UPDATE", "%(what)s", "mended")}"""
 
 
 def _audit(table: str, operation: str, reason: str, source: str) -> str:
@@ -60,19 +64,19 @@ FROM {source}"""
 
 
 def restore(surgery: Surgery) -> None:
-    """Put back what the step removed or changed. A row that was written since stays; its old form stays archived."""
+    """Put back what was removed or changed. A row that was written since stays; its old form stays archived."""
     tables = surgery.connection.execute(
         "SELECT DISTINCT table_name FROM onelane.archive WHERE step = %s AND action <> 'conflict' ORDER BY table_name",
-        (surgery.step,),
+        (HOME,),
     ).fetchall()
     for (table,) in tables:
         # `updated_at` goes back too, so its trigger must not set it.
         surgery.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-        surgery.execute(_reinsertion(table), {"step": surgery.step, "table": table})
+        surgery.execute(_reinsertion(table), {"step": HOME, "table": table})
         changed = surgery.connection.execute(
             "SELECT id FROM onelane.archive WHERE step = %s AND table_name = %s AND action = 'changed'"
             " ORDER BY id DESC",
-            (surgery.step, table),
+            (HOME, table),
         ).fetchall()
         names = ", ".join(catalog.columns(surgery.connection, table))
         for (entry,) in changed:

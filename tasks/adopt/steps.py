@@ -5,9 +5,10 @@
 from collections.abc import Sequence
 
 from tasks.adopt import catalog
+from tasks.adopt.comparison import is_touch
 from tasks.adopt.dirt import DIRT
-from tasks.adopt.repair import repair, restore
-from tasks.adopt.table_step import TableStep
+from tasks.adopt.repair import HOME, repair, restore
+from tasks.adopt.table_step import AHEAD, TableStep
 from tasks.adopt.target import TABLES, TOUCH, Column, Table
 from worker.migrate.step import Step
 from worker.migrate.surgery import Lost, Surgery
@@ -32,7 +33,11 @@ class MissingTables(Step):
                     _add(surgery, table, column)
 
     def revert(self, surgery: Surgery, *, archive_conflicts: bool) -> None:
-        """Drop what was made here."""
+        """Drop what was made here, and an index that a killed `up` built ahead and never came to use."""
+        for table in TABLES:
+            for fact in catalog.indexes(surgery.connection, table.name):
+                if fact.name.startswith(AHEAD):
+                    surgery.execute(f"DROP INDEX {fact.name}")
         surgery.undo(archive_conflicts=archive_conflicts)
 
     def _make_function(self, surgery: Surgery) -> None:
@@ -42,14 +47,14 @@ class MissingTables(Step):
         ).fetchone()
         if row is None:
             surgery.change(TOUCH, undo="DROP FUNCTION update_updated_at_column()")
-        elif "".join(row[1].split()) not in "".join(TOUCH.split()):
+        elif not is_touch(row[1]):
             surgery.change(TOUCH, undo=row[0])
 
 
 class CleanRows(Step):
     """Mends the rows that the final shape would refuse."""
 
-    name = "0002b_clean_rows"
+    name = HOME
 
     def apply(self, surgery: Surgery) -> None:
         """Repair in the order of `DIRT`; then the state's one row, if it has none."""
@@ -58,7 +63,7 @@ class CleanRows(Step):
         row = surgery.connection.execute(f"SELECT EXISTS (SELECT FROM {state})").fetchone()
         if row and not row[0]:
             surgery.change(
-                f"INSERT INTO {state} (id) VALUES (1)",
+                f"INSERT INTO {state} (id) VALUES (1) ON CONFLICT DO NOTHING",
                 undo=f"DELETE FROM {state} WHERE id = 1",
                 lost=Lost(state, f"SELECT ctid FROM {state} WHERE {_SET}", "a state that was set since", removes=False),
             )
@@ -81,11 +86,6 @@ class Validate(Step):
             for fact in catalog.constraints(surgery.connection, table.name):
                 if not fact.valid:
                     surgery.execute(f"ALTER TABLE {table.name} VALIDATE CONSTRAINT {fact.name}")
-
-    def revert(self, surgery: Surgery, *, archive_conflicts: bool) -> None:
-        """The constraints go in the steps that made them; here only rows come back."""
-        surgery.undo(archive_conflicts=archive_conflicts)
-        restore(surgery)
 
 
 _SET = (

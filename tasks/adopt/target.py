@@ -21,6 +21,28 @@ class Column:
     newer: bool = False
     """Whether older databases lack it."""
 
+    @property
+    def limit(self) -> int:
+        """How many characters a text may have; 0 where there is no limit."""
+        return int(self.type[8:-1]) if self.type.startswith("varchar(") else 0
+
+    @property
+    def required(self) -> bool:
+        """Whether it must have a value."""
+        return "NOT NULL" in self.rest or self.type == "serial"
+
+    def is_a(self, type_name: str) -> bool:
+        """Whether a type, as PostgreSQL names it, is this column's; `timestamp` and `timestamp(6)` are the same."""
+        return _SYNONYMS.get(self.type, self.type) == _plain(type_name)
+
+
+_SYNONYMS = {"serial": "integer", "timestamp(6)": "timestamp"}
+
+
+def _plain(type_name: str) -> str:
+    short = type_name.replace("character varying", "varchar").replace(" without time zone", "")
+    return _SYNONYMS.get(short, short)
+
 
 @dataclass(frozen=True)
 class Unique:
@@ -33,6 +55,11 @@ class Unique:
     def definition(self) -> str:
         """As `ALTER TABLE … ADD CONSTRAINT` takes it."""
         return f"UNIQUE ({', '.join(self.columns)})"
+
+    @property
+    def key(self) -> str:
+        """As `pg_get_indexdef` ends."""
+        return f"btree ({', '.join(self.columns)})"
 
 
 @dataclass(frozen=True)
@@ -49,6 +76,11 @@ class Index:
 
     name: str
     columns: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """As `pg_get_indexdef` ends."""
+        return f"btree ({', '.join(self.columns)})"
 
 
 @dataclass(frozen=True)
@@ -73,6 +105,17 @@ class Table:
     def keys(self) -> tuple[Unique | Index, ...]:
         """All that rests on an index, but the primary key."""
         return (*self.uniques, *self.indexes)
+
+    @property
+    def trigger(self) -> str:
+        """The name of the trigger that keeps `updated_at`."""
+        return f"update_{self.name}_updated_at"
+
+    @property
+    def trigger_definition(self) -> str:
+        """As `pg_get_triggerdef` writes it."""
+        row = f"BEFORE UPDATE ON {self.name} FOR EACH ROW"
+        return f"CREATE TRIGGER {self.trigger} {row} EXECUTE FUNCTION update_updated_at_column()"
 
     @property
     def creation(self) -> str:
@@ -181,7 +224,7 @@ AUDIT_LOGS = Table(
 MEMBERSHIP = Table(
     "admin_channel_membership",
     (
-        Column("slack_id", "varchar(50)"),
+        Column("slack_id", "varchar(50)", "NOT NULL"),
         Column("is_member", "boolean", "NOT NULL"),
         Column("checked_at", "timestamp(6)", "NOT NULL"),
         Column("updated_at", "timestamp(6)", "DEFAULT CURRENT_TIMESTAMP"),
@@ -192,18 +235,7 @@ MEMBERSHIP = Table(
 
 TABLES = (SPRINTS, USERS, CURRENT_STATE, OVERRIDES, AUDIT_LOGS, MEMBERSHIP)
 """In an order in which each comes after those that it refers to."""
-
-OBSOLETE = frozenset(
-    {
-        "idx_users_slack_id",
-        "idx_users_slack_discipline",
-        "idx_sprints_index",
-        "idx_overrides_sprint_role",
-        "idx_overrides_unique_lookup",
-        "idx_current_state_id",
-    }
-)
-"""Indexes of earlier scripts that repeat a key, or the beginning of one."""
+KEY_OF = {table.name: table.key for table in TABLES}
 
 TOUCH = """CREATE OR REPLACE FUNCTION update_updated_at_column() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -67,6 +67,10 @@ def _dirt(dice: random.Random) -> list[str]:
         "INSERT INTO users (slack_id, name, discipline) VALUES ('U0ODD', 'Odd', 'qa'), ('U0ODD2', 'Odd', 'Design')",
         "INSERT INTO users (slack_id, name, discipline) VALUES ('  ', 'Blank', 'po')",
         "INSERT INTO users (slack_id, name, discipline) VALUES ('U0BLANK', ' ', 'po')",
+        "INSERT INTO users (slack_id, name, discipline)"
+        " SELECT slack_id, name || ' again', discipline FROM users WHERE id < 50",
+        "INSERT INTO sprints (sprint_name, start_date, end_date, sprint_index)"
+        " SELECT 'twin', start_date, end_date, sprint_index FROM sprints WHERE sprint_index < 9",
         "INSERT INTO sprints (sprint_name, start_date, end_date, sprint_index)"
         " VALUES ('', '2040-01-01', '2040-01-14', 900), ('Backwards', '2040-02-14', '2040-02-01', 901)",
         *(
@@ -79,7 +83,9 @@ def _dirt(dice: random.Random) -> list[str]:
         f"INSERT INTO {again} VALUES (5001, 'po', 'U000003', 'U000004', NULL, '2030-01-01')",
         f"INSERT INTO {again} VALUES (1, 'qa', 'U000001', 'U000002', true, '2030-01-01')",
         f"INSERT INTO {again} VALUES (1, 'po', '', 'U000002', true, '2030-01-01')",
+        "UPDATE overrides SET replacement_name = '', approved_by = ' ' WHERE id IN (10, 20)",
         "INSERT INTO current_state (id, sprint_index) VALUES (2, 4), (7, NULL)",
+        "UPDATE current_state SET be_eng_slack_id = '' WHERE id = 1",
         "UPDATE current_state SET sprint_index = 777 WHERE id = 1",
         "INSERT INTO audit_logs (table_name, operation)"
         " VALUES ('users', 'UPSERT'), ('users', 'SELECT'), ('x', 'upsert')",
@@ -87,15 +93,12 @@ def _dirt(dice: random.Random) -> list[str]:
 
 
 BY_HAND = """
-ALTER TABLE current_state DROP CONSTRAINT current_state_sprint_index_fkey;
-ALTER TABLE users DROP CONSTRAINT users_slack_id_key;
-ALTER TABLE sprints DROP CONSTRAINT sprints_sprint_index_key;
 ALTER TABLE users ALTER name TYPE varchar(300), ALTER slack_id TYPE text;
-INSERT INTO users (slack_id, name, discipline)
-    SELECT slack_id, name || ' again', discipline FROM users WHERE id < 50;
+ALTER TABLE overrides ALTER approved_by TYPE text, ALTER replacement_name TYPE text;
+ALTER TABLE audit_logs ALTER changed_by TYPE text;
 INSERT INTO users (slack_id, name, discipline)
     VALUES ('U0LONG', repeat('n', 150), 'po'), (repeat('U', 60), 'x', 'po');
-INSERT INTO sprints (sprint_name, start_date, end_date, sprint_index)
-    SELECT 'twin', start_date, end_date, sprint_index FROM sprints WHERE sprint_index < 9;
+UPDATE overrides SET approved_by = repeat('U', 51), replacement_name = repeat('n', 101) WHERE id IN (30, 40);
+INSERT INTO audit_logs (table_name, operation, changed_by) VALUES ('users', 'UPDATE', repeat('U', 51));
 """
-"""What somebody may have done to an S1 database by hand: keys gone, columns widened, twins and over-long values in."""
+"""What somebody may have done to a database by hand: columns widened, over-long values in."""

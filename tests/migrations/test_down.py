@@ -4,28 +4,26 @@ import psycopg
 import pytest
 
 from tests.migrations.shapes import build
-from tests.migrations.snapshot import archive_of, catalog_of, rows_of
+from tests.migrations.snapshot import archive_of, catalog_of, execute, rows_of
 from worker.errors import ConfigurationError
-from worker.migrate import down, migrate
-
-
-def execute(url: str, statement: str) -> None:
-    """Run one statement and commit."""
-    with psycopg.connect(url) as connection:
-        connection.execute(statement)
+from worker.migrate import down, migrate, status
 
 
 def test_a_second_discipline_stops_the_way_back(empty_database_url: str) -> None:
-    """The old key has no room for it: refused with the reason, and nothing of that step is undone."""
+    """The old key has no room for it: refused with the reason, and nothing is undone."""
     url = empty_database_url
     build(url, "LEGACY")
     before = catalog_of(url)
     applied = migrate(url)
     execute(url, "INSERT INTO users (slack_id, name, discipline) VALUES ('U1', 'Ann', 'uiEng'), ('U1', 'Ann', 'beEng')")
+    final = catalog_of(url)
     with pytest.raises(
-        ConfigurationError, match=r"0002d_users .* 1 row\(s\) of users: a second row of the same slack_id"
+        ConfigurationError,
+        match=r"lose data: 0002d_users: 1 row\(s\) of users: a second row of the same slack_id\. Use",
     ):
         down(url, to=applied[0])
+    assert catalog_of(url) == final
+    assert [entry.step for entry in status(url) if entry.applied_at] == applied
     assert {row["discipline"] for row in rows_of(url)["users"].values()} == {"uiEng", "beEng"}
     down(url, to="0002a_missing_tables", archive_conflicts=True)
     assert catalog_of(url) == before

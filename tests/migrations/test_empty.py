@@ -1,10 +1,14 @@
 """Up, down and status on an empty database."""
 
+import time
+
 import psycopg
 import pytest
 
+from worker.database import require_usable
 from worker.errors import ConfigurationError
-from worker.migrate import Done, down, migrate, require_migrated, status
+from worker.migrate import Done, down, migrate, status
+from worker.settings import Settings
 
 
 def test_up_applies_every_step_once_and_marks_it(empty_database_url: str) -> None:
@@ -17,13 +21,20 @@ def test_up_applies_every_step_once_and_marks_it(empty_database_url: str) -> Non
     assert migrate(empty_database_url) == []
 
 
-def test_require_migrated_says_what_to_run(empty_database_url: str) -> None:
-    """A database that lacks a step is refused with the command that helps."""
-    with psycopg.connect(empty_database_url) as connection:
-        with pytest.raises(ConfigurationError, match="run `onelane migrate up`"):
-            require_migrated(connection)
-        migrate(empty_database_url)
-        require_migrated(connection)
+def test_a_worker_refuses_a_database_that_lacks_a_step(empty_database_url: str) -> None:
+    """One sentence with the command that helps: with no step there, and with one missing; fast enough for any start."""
+    settings = Settings.load(database_url=empty_database_url)
+    with pytest.raises(
+        ConfigurationError, match="lacks the migration 0001_engine and .* more: run `onelane migrate up`"
+    ):
+        require_usable(settings)
+    newest = migrate(empty_database_url)[-1]
+    began = time.monotonic()
+    require_usable(settings)
+    assert time.monotonic() - began < 1
+    down(empty_database_url)
+    with pytest.raises(ConfigurationError, match=f"lacks the migration {newest}: run `onelane migrate up`"):
+        require_usable(settings)
 
 
 def test_down_undoes_the_newest_step_alone_and_all_the_rest_by_name(empty_database_url: str) -> None:

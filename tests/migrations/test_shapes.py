@@ -1,6 +1,8 @@
-"""From every shape to one catalog, no row lost, and back to where it came from."""
+"""From every shape and every mixture to one catalog, no row lost, and back to where it came from."""
 
+import random
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -8,29 +10,47 @@ import pytest
 
 from tests.databases import new_database
 from tests.migrations.fill import BY_HAND, fill
+from tests.migrations.mixture import mix
 from tests.migrations.shapes import SHAPES, build
-from tests.migrations.snapshot import Rows, archive_of, catalog_of, rows_of
-from worker.migrate import down, migrate
+from tests.migrations.snapshot import (
+    Catalog,
+    archive_of,
+    catalog_of,
+    execute,
+    rows_of,
+    schemas_of,
+    without_our_audit,
+)
+from worker.migrate import check, down, migrate, verify
 
 SEED = 20260301
-STARTS = (*SHAPES, "BY_HAND")
+STARTS = (*SHAPES, "FRESH by hand", *(f"mixture {number}" for number in range(12)))
+
+
+@pytest.fixture(scope="module")
+def final(postgres_server: str, migrated_template: str) -> Iterator[Catalog]:
+    """The catalog that an empty database gets."""
+    with new_database(postgres_server, migrated_template) as url:
+        yield catalog_of(url)
 
 
 @pytest.fixture(params=STARTS)
 def start(request: pytest.FixtureRequest, empty_database_url: str) -> str:
     """The URL of a filled and dirty database in each shape."""
-    print(f"seed {SEED}")  # noqa: T201 - shown when a test fails
+    print(f"seed {SEED}, start {request.param}")  # noqa: T201 - shown when a test fails
     prepare(empty_database_url, request.param)
     return empty_database_url
 
 
 def prepare(url: str, shape: str) -> None:
     """Build and fill it."""
-    build(url, "S1" if shape == "BY_HAND" else shape)
+    if shape.startswith("mixture"):
+        mix(url, random.Random(f"{SEED} {shape}"))
+    else:
+        build(url, shape.removesuffix(" by hand"))
     fill(url, SEED)
-    if shape == "BY_HAND":
-        with psycopg.connect(url) as connection:
-            connection.execute(BY_HAND)
+    if shape.endswith("by hand"):
+        execute(url, BY_HAND)
 
 
 def plain(rows: dict[str, Any], *hidden: str) -> dict[str, Any]:
@@ -38,24 +58,15 @@ def plain(rows: dict[str, Any], *hidden: str) -> dict[str, Any]:
     return {name: value for name, value in rows.items() if name not in hidden}
 
 
-def ours(rows: Rows) -> Rows:
-    """The rows, without the audit that the migration itself added."""
-    audit = {key: row for key, row in rows["audit_logs"].items() if row["changed_by"] != "onelane"}
-    return {**rows, "audit_logs": audit}
+def test_up_ends_in_one_catalog_loses_no_row_and_goes_back_to_the_start(start: str, final: Catalog) -> None:
+    """One catalog whatever the start; kept + archived = before, row by row, each with its audit; down leads back."""
+    catalog, before = catalog_of(start), rows_of(start)
+    applied = migrate(start)
+    assert catalog_of(start) == final
+    assert verify(start) == []
+    assert [finding.what for outlook in check(start) for finding in outlook.findings if finding.blocks] == []
 
-
-def test_up_ends_in_one_catalog(start: str, postgres_server: str, migrated_template: str) -> None:
-    """Whatever the start, the result is the catalog that an empty database gets."""
-    with new_database(postgres_server, migrated_template) as fresh:
-        migrate(start)
-        assert catalog_of(start) == catalog_of(fresh)
-
-
-def test_up_loses_no_row(start: str) -> None:
-    """Kept + archived = before, row by row; every archived row has its audit row with the same old values."""
-    before = rows_of(start)
-    migrate(start)
-    after, archive = ours(rows_of(start)), archive_of(start)
+    after, archive = without_our_audit(rows_of(start)), archive_of(start)
     for table, was in before.items():
         first: dict[str, dict[str, Any]] = {}
         for name, _, _, record, _ in archive:
@@ -71,14 +82,46 @@ def test_up_loses_no_row(start: str) -> None:
         ).fetchall()
     assert Counter(str(entry) for entry in audited) == Counter(str((table, old)) for table, _, _, old, _ in archive)
 
-
-def test_down_leads_back_to_the_start(start: str) -> None:
-    """The catalog and every row are as they were, only the audit has grown; nothing stays in the archive."""
-    catalog, before = catalog_of(start), rows_of(start)
-    applied = migrate(start)
     assert down(start, to=applied[0]) == applied[::-1]
     assert catalog_of(start) == catalog
-    assert ours(rows_of(start)) == before
-    with psycopg.connect(start) as connection:
-        kept = connection.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'onelane%'").fetchall()
-    assert kept == []
+    assert without_our_audit(rows_of(start)) == before
+    assert schemas_of(start) == []
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_meets_dirt(shape: str, empty_database_url: str) -> None:
+    """What the tests above migrate is dirty: each shape lets in the kinds that the domain sheet says it does."""
+    prepare(empty_database_url, shape)
+    [outlook] = check(empty_database_url)
+    found = {finding.what.partition(" (")[0] for finding in outlook.findings}
+    assert {"users: leftover test_user_123", "users: blank name", "sprints: blank sprint_name"} <= found
+    assert ("overrides: duplicate override" in found) == (shape == "S1")
+    assert ("users: discipline outside the five roles" in found) == (shape == "FRESH")
+    assert ("audit_logs: audit operation outside the four" in found) == (shape == "FRESH")
+    assert ("current_state: state of a sprint that does not exist" in found) == (shape == "SEED")
+
+
+def test_a_large_table_ends_in_the_same_catalog(
+    empty_database_url: str, final: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Indexes that are built ahead leave no trace: neither going up nor coming down."""
+    monkeypatch.setattr("tasks.adopt.table_step.LARGE_BYTES", 0)
+    prepare(empty_database_url, "S1")
+    before = catalog_of(empty_database_url)
+    applied = migrate(empty_database_url)
+    assert catalog_of(empty_database_url) == final
+    down(empty_database_url, to=applied[0])
+    assert catalog_of(empty_database_url) == before
+
+
+def test_a_final_catalog_whose_marks_are_lost_is_adopted_as_it_is(database_url: str, final: Catalog) -> None:
+    """As after restoring the bot's schema alone: nothing is changed, so there is nothing to undo."""
+    execute(database_url, "DROP SCHEMA onelane CASCADE", "DROP SCHEMA triage CASCADE")
+    [outlook] = check(database_url)
+    assert (outlook.shape, outlook.differences, outlook.findings) == ("FINAL", [], [])
+    applied = migrate(database_url)
+    assert catalog_of(database_url) == final
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT statement FROM onelane.undo").fetchall() == []
+    down(database_url, to=applied[0])
+    assert catalog_of(database_url) == final

@@ -1,5 +1,6 @@
 """`up` on a database that the bot goes on writing to; and two migrators at once."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -68,20 +69,25 @@ def test_a_lock_that_is_held_delays_up_and_nobody_else(empty_database_url: str) 
     """While somebody holds a table, `up` gives way again and again; readers go on; when it is free, `up` ends."""
     url = empty_database_url
     build(url, "LEGACY")
-    with psycopg.connect(url) as holder, ThreadPoolExecutor(1) as pool:
+    waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'users'::regclass)"
+    with (
+        psycopg.connect(url) as holder,
+        psycopg.connect(url, autocommit=True) as watcher,
+        psycopg.connect(url, autocommit=True) as reader,
+        ThreadPoolExecutor(1) as pool,
+    ):
         holder.execute("SELECT count(*) FROM users")  # holds ACCESS SHARE until its transaction ends
         running = pool.submit(migrate, url)
-        with psycopg.connect(url, autocommit=True) as reader:
+        try:
             reader.execute("SET statement_timeout = '5s'")
-            waits = 0
-            while waits < 3:
-                reader.execute("SELECT count(*) FROM users")
-                [(waiting,)] = reader.execute(
-                    "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'users'::regclass"
-                ).fetchall()
-                waits += waiting
-        assert not running.done()
-        holder.commit()
+            for _ in range(2):
+                deadline = time.monotonic() + 30
+                while watcher.execute(waiting).fetchone() != (True,):
+                    assert time.monotonic() < deadline
+                reader.execute("SELECT count(*) FROM users")  # queues up behind `up`, until that gives way
+            assert not running.done()
+        finally:
+            holder.commit()
         assert running.result() == [entry.step for entry in status(url)]
 
 
@@ -94,7 +100,8 @@ def test_a_rehearsal_changes_nothing_and_shows_the_rows(empty_database_url: str)
     before = catalog_of(url)
     rehearsed = rehearse(url)
     assert catalog_of(url) == before
-    assert [entry.step for entry in rehearsed] == [entry.step for entry in status(url)]
+    assert [entry.step for entry in rehearsed.steps] == [entry.step for entry in status(url)]
     assert all(entry.applied_at is None for entry in status(url))
-    removals = [e for r in rehearsed for e in r.executed if "DELETE FROM users" in e.sql]
+    removals = [e for step in rehearsed.steps for e in step.executed if "DELETE FROM users" in e.sql]
     assert [e.rows for e in removals] == [1]
+    assert [(entry.table, entry.count, entry.ids) for entry in rehearsed.archived] == [("users", 1, ["1"])]

@@ -1,36 +1,32 @@
 """`onelane migrate`: check, up, down, status, verify, lockdown.
 
 Exit codes: 0 all is well; 1 something was found (check) or the final catalog does not hold (up, verify); 2 it could
-not be done, with a sentence that says why (ConfigurationError, see worker/cli/__init__.py).
+not be done, with a sentence that says why, and nothing was changed but whole steps.
 """
 
-import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from worker import migrate as migrations
+from worker.cli.output import Json, print_json, say, show_table
 from worker.settings import Settings
 
 app = typer.Typer(help="Make, adopt, check and undo the database schema.", no_args_is_help=True)
-console = Console()
 
-Json = Annotated[bool, typer.Option("--json", help="Answer with JSON.")]
 PASSWORD_VARIABLE = "ONELANE_BOT_PASSWORD"  # noqa: S105 - the variable's name
 
 
 @app.command()
 def check(*, as_json: Json = False) -> None:
-    """Say what is there and what stands in the way; change nothing."""
+    """Say what is there and what stands in the way; change nothing. Exit code 1 when anything stands in the way."""
     outlooks = migrations.check(Settings.load().require_database())
     if as_json:
-        _print_json({"databases": [_plain(outlook) for outlook in outlooks]})
+        print_json({"databases": [asdict(outlook) for outlook in outlooks]})
     else:
         for outlook in outlooks:
             _show_outlook(outlook)
@@ -41,13 +37,18 @@ def check(*, as_json: Json = False) -> None:
 def up(
     *,
     backup: Annotated[
-        Path | None, typer.Option(help="Where the backup goes; default: backups in ONELANE_DATA_DIR.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the backup goes; default: backups in ONELANE_DATA_DIR."),
     ] = None,
     no_backup: Annotated[bool, typer.Option("--no-backup", help="Make no backup first.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show each step and its SQL; keep nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show each step, its SQL and its rows; keep nothing. Locks while it runs.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Bring the database to the final shape: backup, all pending steps, verification."""
+    if backup and no_backup:
+        raise typer.BadParameter("--backup and --no-backup exclude each other.")
     settings = Settings.load()
     url = settings.require_database()
     if dry_run:
@@ -56,19 +57,24 @@ def up(
     pending = migrations.pending(url)
     saved = migrations.back_up(url, backup or settings.data_dir / "backups") if pending and not no_backup else None
     if saved and not as_json:
-        console.print(f"Backup: {saved.file} ({saved.size:,} bytes, sha256 {saved.sha256[:16]}…), read back in full.")
-        console.print(f"  to restore: {saved.restore}", markup=False, highlight=False, soft_wrap=True)
+        say(f"Backup: {saved.file} ({saved.size:,} bytes, sha256 {saved.sha256}), read back in full.")
+        say(f"To restore it: {saved.restore}")
     applied = migrations.migrate(url, _silent if as_json else _show)
-    departures = migrations.verify(url)
+    archived, departures = migrations.archived(url), migrations.verify(url)
     if as_json:
-        kept = saved and {"file": str(saved.file), "sha256": saved.sha256, "restore": saved.restore}
-        archived = [asdict(entry) for entry in migrations.archived(url)]
-        _print_json({"applied": applied, "backup": kept, "archived": archived, "departures": departures})
+        print_json(
+            {
+                "applied": applied,
+                "backup": saved and asdict(saved),
+                "archived": [asdict(entry) for entry in archived],
+                "departures": departures,
+            }
+        )
     else:
         if applied:
-            _show_archived(migrations.archived(url))
+            _show_archived(archived)
         else:
-            console.print("Nothing to do: all steps are applied.")
+            say("Nothing to do: all steps are applied.")
         _show_departures(departures)
     raise typer.Exit(int(bool(departures)))
 
@@ -83,15 +89,21 @@ def down(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Undo the newest step, all to STEP, or --all."""
+    """Undo the newest step, all to STEP, or --all. Archived rows come back; stop the workers first."""
+    if step and everything:
+        raise typer.BadParameter("STEP and --all exclude each other.")
     url = Settings.load().require_database()
     if everything:
         step = next((entry.step for entry in migrations.status(url) if entry.applied_at), None)
     undone = migrations.down(url, _silent if as_json else _show, to=step, archive_conflicts=archive_conflicts)
+    kept = migrations.kept_schemas(url)
     if as_json:
-        _print_json({"undone": undone})
-    elif not undone:
-        console.print("Nothing to undo: no step is applied.")
+        print_json({"undone": undone, "kept": kept})
+        return
+    if not undone:
+        say("Nothing to undo: no step is applied.")
+    if kept:
+        say(f"Jobs and archived rows of earlier times are kept in the schema {', '.join(kept)}.")
 
 
 @app.command()
@@ -99,21 +111,17 @@ def status(*, as_json: Json = False) -> None:
     """Show each step and when it was applied."""
     entries = migrations.status(Settings.load().require_database())
     if as_json:
-        steps = [{"step": e.step, "applied_at": e.applied_at and e.applied_at.isoformat()} for e in entries]
-        _print_json({"steps": steps})
-        return
-    table = Table("step", "applied")
-    for entry in entries:
-        table.add_row(entry.step, f"{entry.applied_at:%Y-%m-%d %H:%M:%S %Z}" if entry.applied_at else "pending")
-    console.print(table)
+        print_json({"steps": [asdict(entry) for entry in entries]})
+    else:
+        show_table(("step", "applied"), [(entry.step, entry.applied_at or "pending") for entry in entries])
 
 
 @app.command()
 def verify(*, as_json: Json = False) -> None:
-    """Prove that the final catalog and the data rules hold."""
+    """Prove that the final catalog and the data rules hold. Exit code 1 when they don't."""
     departures = migrations.verify(Settings.load().require_database())
     if as_json:
-        _print_json({"departures": departures})
+        print_json({"departures": departures})
     else:
         _show_departures(departures)
     raise typer.Exit(int(bool(departures)))
@@ -129,77 +137,65 @@ def lockdown(
     url = Settings.load().require_database()
     if undo:
         migrations.unlock(url, role)
-        console.print(f"The role {escape(role)} is gone.")
+        say(f"The role {role} is gone.")
         return
     password = os.environ.get(PASSWORD_VARIABLE, "")
     migrations.lockdown(url, role, password=password)
-    console.print(f"The role {escape(role)} reads everything and writes none of the workers' tables.")
+    say(f"The role {role} reads everything and writes none of the workers' tables.")
     if not password:
-        console.print(f"It has no new password: set {PASSWORD_VARIABLE} and run this again, or use ALTER ROLE.")
-    console.print("Put it into the bot's DATABASE_URL and restart the bot.")
+        say(f"It got no password: set {PASSWORD_VARIABLE} and run this again, or use ALTER ROLE.")
+    say("Put it into the bot's DATABASE_URL and restart the bot.")
 
 
 def _rehearse(url: str, *, as_json: bool) -> None:
-    rehearsals = migrations.rehearse(url)
+    rehearsal = migrations.rehearse(url)
     if as_json:
-        steps = [
-            {"step": r.step, "statements": [{"sql": e.sql, "rows": e.rows} for e in r.executed]} for r in rehearsals
-        ]
-        _print_json({"steps": steps})
+        print_json(asdict(rehearsal))
         return
-    for rehearsal in rehearsals:
-        console.rule(rehearsal.step, align="left")
-        for executed in rehearsal.executed:
-            rows = f"-- {executed.rows} row(s)\n" if executed.rows >= 0 else ""
-            console.print(f"{rows}{executed.sql};", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"{len(rehearsals)} step(s) tried and rolled back; nothing was kept.")
+    for rehearsed in rehearsal.steps:
+        say(f"\n-- {rehearsed.step}")
+        for executed in rehearsed.executed:
+            rows = f"  -- {executed.rows:,} row(s)" if executed.rows >= 0 else ""
+            say(f"{executed.sql.removesuffix(';')};{rows}")
+    say("")
+    _show_archived(rehearsal.archived)
+    say(f"{len(rehearsal.steps)} step(s) tried and rolled back; nothing was kept.")
 
 
 def _show_outlook(outlook: migrations.Outlook) -> None:
-    console.print(f"Shape: {outlook.shape}" + ("" if outlook.differences else ", exactly"))
+    say(f"Nearest shape: {outlook.shape}" if outlook.differences else f"Shape: {outlook.shape}")
     for difference in outlook.differences:
-        console.print(f"  {difference}", markup=False, highlight=False)
+        say(f"  {difference}")
     if not outlook.findings:
-        console.print("Nothing stands in the way.")
+        say("Nothing stands in the way.")
         return
-    table = Table("found", "rows", "what `up` does", "for example")
-    for finding in outlook.findings:
-        table.add_row(escape(finding.what), str(finding.count), finding.remedy, escape(", ".join(finding.examples)))
-    console.print(table)
+    show_table(
+        ("found", "rows", "what `up` does", "for example"),
+        [(found.what, found.count, found.remedy, ", ".join(found.examples)) for found in outlook.findings],
+    )
 
 
-def _show_archived(entries: list[migrations.Archived]) -> None:
-    if not entries:
-        return
-    table = Table("table", "reason", "rows", "kept in onelane.archive as", "ids", title="Archived")
-    for entry in entries:
-        ids = ", ".join(entry.ids) + (" …" if entry.count > len(entry.ids) else "")
-        table.add_row(entry.table, escape(entry.reason), str(entry.count), entry.action, ids)
-    console.print(table)
+def _show_archived(entries: Sequence[migrations.Archived]) -> None:
+    if entries:
+        show_table(
+            ("table", "what was found", "rows", "action", "ids"),
+            [
+                (e.table, e.reason, e.count, e.action, ", ".join(e.ids) + (" …" if e.count > len(e.ids) else ""))
+                for e in entries
+            ],
+            title="In onelane.archive, each row as it was:",
+        )
 
 
 def _show_departures(departures: list[str]) -> None:
     for sentence in departures:
-        console.print(f"- {sentence}", markup=False, highlight=False, soft_wrap=True)
+        say(f"- {sentence}")
     if not departures:
-        console.print("Verified: the final catalog and the data rules hold.")
-
-
-def _plain(outlook: migrations.Outlook) -> dict[str, Any]:
-    findings = [
-        {"what": f.what, "count": f.count, "remedy": f.remedy, "blocks": f.blocks, "examples": list(f.examples)}
-        for f in outlook.findings
-    ]
-    return {"shape": outlook.shape, "differences": list(outlook.differences), "findings": findings}
-
-
-def _print_json(answer: dict[str, Any]) -> None:
-    # Not rich's print_json: it folds lines at the width of the terminal.
-    typer.echo(json.dumps(answer, indent=2))
+        say("Verified: the final catalog and the data rules hold.")
 
 
 def _show(done: migrations.Done) -> None:
-    console.print(f"[{done.number}/{done.total}] {done.step}  {done.seconds:.2f} s", markup=False, highlight=False)
+    say(f"[{done.number}/{done.total}] {done.step}  {done.seconds:.2f} s")
 
 
 def _silent(_: migrations.Done) -> None:

@@ -10,7 +10,7 @@ from worker.migrate.archive import Archived, archived, kept_schemas
 from worker.migrate.backup import Backup, back_up
 from worker.migrate.inspection import check, lockdown, unlock, verify
 from worker.migrate.plan import require_migrated
-from worker.migrate.runner import Done, Rehearsal, StepStatus, down, migrate, pending, rehearse, status
+from worker.migrate.runner import Done, Rehearsal, Rehearsed, StepStatus, down, migrate, pending, rehearse, status
 from worker.migrate.step import Step
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Finding",
     "Outlook",
     "Rehearsal",
+    "Rehearsed",
     "Step",
     "StepStatus",
     "archived",

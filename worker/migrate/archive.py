@@ -27,14 +27,12 @@ def archived(database_url: str) -> list[Archived]:
         return archived_in(connection)
 
 
-def archived_in(connection: psycopg.Connection[Any], step: str | None = None) -> list[Archived]:
-    """The same, on an open connection; of one step, if one is named."""
+def archived_in(connection: psycopg.Connection[Any]) -> list[Archived]:
+    """The same, on an open connection."""
     rows = connection.execute(
         "SELECT table_name, action, reason, count(*),"
         " (array_agg(coalesce(record ->> 'id', record ->> 'slack_id') ORDER BY id))[:5]"
-        " FROM onelane.archive WHERE coalesce(step = %s, true)"
-        " GROUP BY table_name, action, reason ORDER BY min(id)",
-        (step,),
+        " FROM onelane.archive GROUP BY table_name, action, reason ORDER BY min(id)"
     )
     return [Archived(*row) for row in rows]
 

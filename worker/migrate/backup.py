@@ -1,7 +1,8 @@
-"""A backup before a migration: a `pg_dump` with its checksum, read back in full before it counts.
+"""A backup before a migration: a `pg_dump` of the whole database, with its checksum, read back before it counts.
 
-`pg_dump` must not be older than the server. So the one on PATH is taken if it is new enough, else the one of the
-embedded PostgreSQL.
+The whole database, so that what is restored fits together: the adopted tables, their keys, and the marks of the steps
+that were applied by then. `pg_dump` must not be older than the server: the one on PATH is taken if it is new enough,
+else the one of the embedded PostgreSQL.
 """
 
 import hashlib
@@ -25,9 +26,7 @@ from worker.migrate.adoption import adoptions
 from worker.migrate.session import connect
 from worker.settings import Settings
 
-SCHEMA = "public"
-HEADROOM = 1.1
-"""A dump is compressed; more than the tables' own size is never needed."""
+RESTORED = "restored"
 
 
 @dataclass(frozen=True)
@@ -39,37 +38,42 @@ class Backup:
     size: int
     """Bytes."""
     restore: str
-    """The command that restores it into a new database."""
+    """The command that restores it into a new database beside the old one."""
 
 
 def back_up(database_url: str, directory: Path, modules: Sequence[str] | None = None) -> Backup | None:
-    """Dump the schema of the adopted tables into a new file; None when there is none of them yet.
+    """Dump the database into a new file; None when it has no table to adopt yet.
 
-    Raises ConfigurationError when no fitting pg_dump is found, the disk is too small, or the dump can't be read back.
+    Raises ConfigurationError, and leaves no file, when no fitting pg_dump is found, the disk is too small, or the dump
+    can't be read back.
     """
-    tables = [
-        table
-        for adoption in adoptions(Settings.load().task_modules if modules is None else modules)
-        for table in adoption.tables
-    ]
+    names = Settings.load().task_modules if modules is None else modules
+    tables = [table for adoption in adoptions(names) for table in adoption.tables]
     with connect(database_url) as connection:
-        present = [table for table in tables if _size(connection, table) is not None]
+        present = [name for name in tables if _scalar(connection, "SELECT to_regclass(%s) IS NOT NULL", name)]
         if not present:
             return None
         programs = _programs(connection.info.server_version // 10000)
-        name = f"{connection.info.dbname}-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}.dump"
-        file = _place(directory, sum(_size(connection, table) or 0 for table in tables)) / name
-    _dump(programs, database_url, file)
-    _read_back(programs, file, present)
-    digest = _sha256(file)
-    file.with_suffix(".dump.sha256").write_text(f"{digest}  {name}\n")
-    restore = f"createdb restored && {shlex.quote(str(programs / 'pg_restore'))} --no-owner --dbname=restored"
-    return Backup(file, digest, file.stat().st_size, f"{restore} {shlex.quote(str(file))}")
+        largest = _scalar(connection, "SELECT sum(pg_table_size(oid)) FROM pg_class WHERE relkind IN ('r', 'm')")
+        database = re.sub(r"[^\w.-]", "_", connection.info.dbname)
+    file = _place(directory, int(largest)) / f"{database}-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}.dump"
+    try:
+        _dump(programs, database_url, file)
+        _read_back(programs, file, present)
+        digest = _sha256(file)
+        file.with_name(f"{file.name}.sha256").write_text(f"{digest}  {file.name}\n")
+    except OSError as error:
+        file.unlink(missing_ok=True)
+        raise ConfigurationError(f"The backup can't be written to {directory}: {error.strerror}.") from error
+    except ConfigurationError:
+        file.unlink(missing_ok=True)
+        raise
+    return Backup(file, digest, file.stat().st_size, _restore(programs, database_url, file))
 
 
-def _size(connection: psycopg.Connection[Any], table: str) -> int | None:
-    row = connection.execute("SELECT pg_total_relation_size(to_regclass(%s))", (table,)).fetchone()
-    return row[0] if row else None
+def _scalar(connection: psycopg.Connection[Any], statement: str, *parameters: str) -> Any:
+    row = connection.execute(statement, parameters or None).fetchone()
+    return row and row[0]
 
 
 def _programs(server: int) -> Path:
@@ -95,47 +99,51 @@ def _major(program: str) -> int:
 
 
 def _place(directory: Path, needed: int) -> Path:
+    """The directory, made if it is not there. A dump is compressed: it never needs more than the tables themselves."""
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         free = shutil.disk_usage(directory).free
     except OSError as error:
         raise ConfigurationError(f"The backup can't be written to {directory}: {error.strerror}.") from error
-    if free < needed * HEADROOM:
+    if free < needed:
         raise ConfigurationError(
-            f"The backup may need {needed * HEADROOM / 1e6:.0f} MB, and {directory} has {free / 1e6:.0f} MB free:"
+            f"The backup may need {needed / 1e6:,.0f} MB, and {directory} has {free / 1e6:,.0f} MB free:"
             " name another directory with --backup."
         )
     return directory.resolve()
 
 
 def _dump(programs: Path, database_url: str, file: Path) -> None:
-    target = conninfo_to_dict(database_url)
-    # Not on the command line, where every user of this machine could read it.
-    password = {"PGPASSWORD": str(target.pop("password"))} if target.get("password") else {}
-    command = [str(programs / "pg_dump"), "--format=custom", f"--schema={SCHEMA}", f"--file={file}"]
+    conninfo, password = _apart(database_url)
     os.close(os.open(file, os.O_CREAT | os.O_EXCL, 0o600))
     done = subprocess.run(
-        [*command, "--no-password", f"--dbname={make_conninfo('', **target)}"],
+        [str(programs / "pg_dump"), "--format=custom", "--no-password", f"--file={file}", f"--dbname={conninfo}"],
         env={**os.environ, **password},
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        file.unlink()
-        raise ConfigurationError(f"pg_dump failed: {_last(done.stderr)}")
+        raise ConfigurationError(f"pg_dump failed: {_last(done.stderr)}.")
+
+
+def _apart(database_url: str, **other: str) -> tuple[str, dict[str, str]]:
+    """How to connect, and the password apart: on a command line every user of the machine could read it."""
+    target = conninfo_to_dict(database_url)
+    password = {"PGPASSWORD": str(target.pop("password"))} if target.get("password") else {}
+    return make_conninfo("", **{**target, **other}), password
 
 
 def _read_back(programs: Path, file: Path, tables: Sequence[str]) -> None:
-    """Read every block, and find the rows of every table in it."""
+    """Read every block, and find the rows of every adopted table in it."""
     restore = str(programs / "pg_restore")
     read = subprocess.run([restore, f"--file={os.devnull}", str(file)], capture_output=True, text=True, check=False)
     listed = subprocess.run([restore, "--list", str(file)], capture_output=True, text=True, check=False)
     if read.returncode or listed.returncode:
-        raise ConfigurationError(f"The backup {file} can't be read back: {_last(read.stderr + listed.stderr)}")
+        raise ConfigurationError(f"The backup can't be read back: {_last(read.stderr + listed.stderr)}.")
     missing = [table for table in tables if f"TABLE DATA {table.replace('.', ' ')} " not in listed.stdout]
     if missing:
-        raise ConfigurationError(f"The backup {file} lacks {', '.join(missing)}.")
+        raise ConfigurationError(f"The backup lacks {', '.join(missing)}.")
 
 
 def _sha256(file: Path) -> str:
@@ -143,5 +151,14 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(dump, "sha256").hexdigest()
 
 
+def _restore(programs: Path, database_url: str, file: Path) -> str:
+    """Make a database, fill it; stop at the first error. Both programs ask for the password."""
+    here, _ = _apart(database_url)
+    there, _ = _apart(database_url, dbname=RESTORED)
+    make = [str(programs / "psql"), f"--dbname={here}", f"--command=CREATE DATABASE {RESTORED} TEMPLATE template0"]
+    fill = [str(programs / "pg_restore"), "--no-owner", "--exit-on-error", f"--dbname={there}", str(file)]
+    return f"{shlex.join(make)} && {shlex.join(fill)}"
+
+
 def _last(said: str) -> str:
-    return said.strip().splitlines()[-1] if said.strip() else "it said nothing"
+    return said.strip().splitlines()[-1].rstrip(".") if said.strip() else "it said nothing"

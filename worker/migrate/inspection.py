@@ -1,30 +1,23 @@
 """Check, verify, lockdown: what the adoptions say and do outside the steps, each in one transaction."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
-import psycopg
-
-from worker.migrate.adoption import Adoption, Outlook, adoptions
-from worker.migrate.plan import Plan, require_migrated
-from worker.migrate.session import connect, in_transaction
-from worker.settings import Settings
-
-T = TypeVar("T")
+from worker.migrate.adoption import Outlook
+from worker.migrate.plan import Plan
+from worker.migrate.session import alone, connect, in_transaction
 
 
 def check(database_url: str, modules: Sequence[str] | None = None) -> list[Outlook]:
-    """What each adoption finds. Changes nothing. Raises ConfigurationError when the database can't be adopted."""
+    """What each adoption finds. Changes nothing. Raises ConfigurationError when `up` would refuse this database."""
     plan = Plan(modules)
+    with connect(database_url) as connection:
 
-    def look(connection: psycopg.Connection[Any], adoption: Adoption) -> Outlook:
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        plan.marks(connection)
-        adoption.refuse(connection)
-        return adoption.check(connection)
+        def look() -> list[Outlook]:
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            plan.pending(connection)
+            return [adoption.check(connection) for adoption in plan.adoptions]
 
-    return _ask(database_url, modules, look)
+        return in_transaction(connection, look)
 
 
 def verify(database_url: str, modules: Sequence[str] | None = None) -> list[str]:
@@ -32,29 +25,39 @@ def verify(database_url: str, modules: Sequence[str] | None = None) -> list[str]
 
     Raises ConfigurationError when a step is missing.
     """
+    plan = Plan(modules)
+    with connect(database_url) as connection:
 
-    def look(connection: psycopg.Connection[Any], adoption: Adoption) -> list[str]:
-        require_migrated(connection, modules)
-        return adoption.verify(connection)
+        def look() -> list[str]:
+            plan.require_applied(connection)
+            return [sentence for adoption in plan.adoptions for sentence in adoption.verify(connection)]
 
-    return [sentence for sentences in _ask(database_url, modules, look) for sentence in sentences]
+        return in_transaction(connection, look)
 
 
 def lockdown(database_url: str, role: str, *, password: str = "", modules: Sequence[str] | None = None) -> None:
-    """Make a role for the bot that reads everything and writes none of the workers' tables."""
-    _ask(database_url, modules, lambda connection, adoption: adoption.lockdown(connection, role, password))
+    """Make a role for the bot that reads everything and writes none of the workers' tables.
+
+    Raises ConfigurationError when a step is missing, or the role is not one that was made here.
+    """
+    plan = Plan(modules)
+    with connect(database_url) as connection, alone(connection):
+
+        def lock() -> None:
+            plan.require_applied(connection)
+            for adoption in plan.adoptions:
+                adoption.lockdown(connection, role, password)
+
+        in_transaction(connection, lock)
 
 
 def unlock(database_url: str, role: str, modules: Sequence[str] | None = None) -> None:
-    """Take the role away again."""
-    _ask(database_url, modules, lambda connection, adoption: adoption.unlock(connection, role))
+    """Take the role away again. Raises ConfigurationError when it is not one that `lockdown` made."""
+    plan = Plan(modules)
+    with connect(database_url) as connection, alone(connection):
 
+        def free() -> None:
+            for adoption in plan.adoptions:
+                adoption.unlock(connection, role)
 
-def _ask(
-    database_url: str,
-    modules: Sequence[str] | None,
-    question: Callable[[psycopg.Connection[Any], Adoption], T],
-) -> list[T]:
-    names = Settings.load().task_modules if modules is None else modules
-    with connect(database_url) as connection:
-        return [in_transaction(connection, partial(question, connection, adoption)) for adoption in adoptions(names)]
+        in_transaction(connection, free)

@@ -41,17 +41,21 @@ class Plan:
             applied[name] = applied_at
         return applied
 
-    def missing(self, connection: psycopg.Connection[Any]) -> list[Step]:
-        """The steps that are not applied. Raises as `marks` does."""
-        marks = self.marks(connection)
-        return [step for step in self.steps if step.name not in marks]
+    def require_applied(self, connection: psycopg.Connection[Any]) -> None:
+        """Raise ConfigurationError, which says what to run, when a step is missing; else as `marks` does."""
+        missing = self._missing(connection)
+        if missing:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise ConfigurationError(
+                f"The database lacks the migration {missing[0].name}{more}: run `onelane migrate up`."
+            )
 
     def pending(self, connection: psycopg.Connection[Any]) -> list[Step]:
-        """The steps to apply, once nobody objects."""
+        """The steps to apply. Raises ConfigurationError when anything speaks against it."""
         _refuse(connection)
         for adoption in self.adoptions:
             adoption.refuse(connection)
-        return self.missing(connection)
+        return self._missing(connection)
 
     def to_undo(self, connection: psycopg.Connection[Any], to: str | None) -> list[Step]:
         """The steps to undo, newest first. Raises ConfigurationError when `to` is not applied."""
@@ -65,13 +69,14 @@ class Plan:
             raise ConfigurationError(f"Step {to} is not applied; applied are {', '.join(reversed(names)) or 'none'}.")
         return applied[: names.index(to) + 1]
 
+    def _missing(self, connection: psycopg.Connection[Any]) -> list[Step]:
+        marks = self.marks(connection)
+        return [step for step in self.steps if step.name not in marks]
+
 
 def require_migrated(connection: psycopg.Connection[Any], modules: Sequence[str] | None = None) -> None:
     """Raise ConfigurationError, which says what to run, when the database lacks a step or has one we don't know."""
-    missing = [step.name for step in Plan(modules).missing(connection)]
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise ConfigurationError(f"The database lacks the migration {missing[0]}{more}: run `onelane migrate up`.")
+    Plan(modules).require_applied(connection)
 
 
 def _applied(connection: psycopg.Connection[Any]) -> list[tuple[str, str, datetime]]:

@@ -36,11 +36,18 @@ class StepStatus:
 
 
 @dataclass(frozen=True)
-class Rehearsal:
-    """What a step would do, and which rows it would remove or change."""
+class Rehearsed:
+    """What a step would do."""
 
     step: str
     executed: Sequence[Executed]
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What `up` would do: its steps, and what would be in the archive then."""
+
+    steps: Sequence[Rehearsed]
     archived: Sequence[Archived]
 
 
@@ -71,7 +78,7 @@ def pending(database_url: str, modules: Sequence[str] | None = None) -> list[str
         return [step.name for step in Plan(modules).pending(connection)]
 
 
-def rehearse(database_url: str, modules: Sequence[str] | None = None) -> list[Rehearsal]:
+def rehearse(database_url: str, modules: Sequence[str] | None = None) -> Rehearsal:
     """What `migrate` would do, tried in one transaction that is rolled back. Raises as `migrate` does.
 
     Until it ends, it holds every lock that the steps take.
@@ -80,10 +87,9 @@ def rehearse(database_url: str, modules: Sequence[str] | None = None) -> list[Re
     with connect(database_url) as connection, alone(connection):
         steps = plan.pending(connection)
 
-        def tried() -> list[Rehearsal]:
-            return [
-                Rehearsal(step.name, _apply(connection, step), archived_in(connection, step.name)) for step in steps
-            ]
+        def tried() -> Rehearsal:
+            rehearsed = [Rehearsed(step.name, _apply(connection, step)) for step in steps]
+            return Rehearsal(rehearsed, archived_in(connection))
 
         return in_transaction(connection, tried, keep=False)
 

@@ -30,10 +30,17 @@ def connect(database_url: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection in autocommit. Raises ConfigurationError when the database can't be reached or refuses us."""
     try:
         with psycopg.connect(
-            database_url, autocommit=True, connect_timeout=5, application_name="onelane migrate"
+            database_url,
+            autocommit=True,
+            application_name="onelane migrate",
+            connect_timeout=5,
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
         ) as connection:
             connection.execute("SET search_path = public")
             connection.execute("SET client_min_messages = warning")
+            connection.execute("SET statement_timeout = 0")
             connection.execute(f"SET lock_timeout = '{LOCK_RETRY_SECONDS:.0f}s'")
             yield connection
     except errors.InsufficientPrivilege as error:
@@ -41,8 +48,10 @@ def connect(database_url: str) -> Iterator[psycopg.Connection[Any]]:
     except errors.ReadOnlySqlTransaction as error:
         raise ConfigurationError("This database is read-only: use the primary's URL.") from error
     except psycopg.ProgrammingError as error:
-        if error.sqlstate is None:
-            raise ConfigurationError(f"The database URL can't be read: {first_line(error)}.") from error
+        if error.sqlstate is None:  # libpq's own words may hold a piece of the password
+            raise ConfigurationError(
+                "The database URL can't be read; expected postgresql://user:password@host:port/database."
+            ) from None
         raise
     except CONFLICTS as error:
         raise ConfigurationError(f"A lock was not free: {first_line(error)}; end long transactions first.") from error
@@ -80,7 +89,6 @@ def in_transaction(connection: psycopg.Connection[Any], work: Callable[[], T], *
     def attempt() -> T:
         with connection.transaction(force_rollback=not keep):
             connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-            connection.execute("SET LOCAL statement_timeout = 0")
             return work()
 
     retrying = tenacity.Retrying(

@@ -37,9 +37,9 @@ class Step(ABC):
     def apply(self, surgery: Surgery) -> None:
         """Make the change, inside the step's transaction."""
 
-    @abstractmethod
     def revert(self, surgery: Surgery, *, archive_conflicts: bool) -> None:
         """Undo it, inside one transaction. Raises ConfigurationError when that would lose data."""
+        surgery.undo(archive_conflicts=archive_conflicts)
 
     def losses(self, surgery: Surgery) -> list[str]:
         """What undoing it would lose, in words. Changes nothing."""

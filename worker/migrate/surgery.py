@@ -18,10 +18,12 @@ from psycopg import ClientCursor
 
 from worker.errors import ConfigurationError
 
+SHOWN = 10
+
 
 @dataclass(frozen=True)
 class Executed:
-    """One statement that ran, and how many rows it touched (-1 where that says nothing)."""
+    """One statement that ran, and how many rows it touched (-1 where that says nothing). Long lists are cut short."""
 
     sql: str
     rows: int
@@ -48,9 +50,15 @@ class Surgery:
     def execute(self, statement: str, parameters: dict[str, Any] | None = None) -> psycopg.Cursor[Any]:
         """Run a statement and note it, with its parameters filled in."""
         cursor = self.connection.execute(statement, parameters)
-        noted = ClientCursor(self.connection).mogrify(statement, parameters) if parameters else statement
-        self.executed.append(Executed(noted.strip(), cursor.rowcount))
+        self.executed.append(Executed(self._noted(statement, parameters), cursor.rowcount))
         return cursor
+
+    def _noted(self, statement: str, parameters: dict[str, Any] | None) -> str:
+        if not parameters:
+            return statement.strip()
+        shown = {name: value[:SHOWN] if isinstance(value, list) else value for name, value in parameters.items()}
+        cut = f"-- lists are cut after {SHOWN}\n" if shown != parameters else ""
+        return cut + ClientCursor(self.connection).mogrify(statement, shown).strip()
 
     def change(self, statement: str, *, undo: str, lost: Lost | None = None) -> None:
         """Run a statement and keep the one that undoes it."""
