@@ -14,8 +14,6 @@ from psycopg.conninfo import conninfo_to_dict
 from worker.errors import ConfigurationError
 from worker.settings import Settings
 
-NEEDED_TABLES = ("fences", "ledger", "outbox")
-
 
 def connect(settings: Settings, *, name: str = "onelane") -> Connection:
     """A connection with our limits, in autocommit mode: each unit of work opens its own transaction.
@@ -39,17 +37,16 @@ def connect(settings: Settings, *, name: str = "onelane") -> Connection:
 
 
 def require_usable(settings: Settings) -> None:
-    """Raise ConfigurationError, in a sentence without passwords, unless the database answers and is migrated."""
+    """Raise ConfigurationError, in a sentence without passwords, unless the database answers and no migration is
+    missing.
+    """
+    from worker.migrate import require_migrated  # noqa: PLC0415 - commands that only connect need not load it
+
     try:
         with connect(settings) as connection:
-            found = connection.execute(
-                "SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace('onelane') AND relname = ANY(%s)",
-                [list(NEEDED_TABLES)],
-            ).fetchone()
+            require_migrated(connection, settings.task_modules)
     except psycopg.Error as error:
         raise ConfigurationError(unreachable(settings, error)) from None
-    if found is None or found[0] != len(NEEDED_TABLES):
-        raise ConfigurationError("The database is not migrated yet: run `onelane migrate up`.")
 
 
 def unreachable(settings: Settings, error: psycopg.Error) -> str:
