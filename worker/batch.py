@@ -80,7 +80,7 @@ def apply(connection: Connection, token: int, worker: str, lanes: Mapping[str, S
 
 
 class _NotAll(Exception):
-    """A lane is not ours, or the ledger knows a job already."""
+    """A lane is not ours, or a job must not be applied."""
 
 
 def _attempt(
@@ -95,15 +95,22 @@ def _attempt(
         fenced, known_already = _ask_for_fences(connection, token, lanes), _ask_for_known(connection, lanes)
         asked = _ask_rounds(connection, lanes) if ahead else []
         ours, known = dict(fenced), _known(known_already)
-        if ahead and (known or len(ours) < len(lanes)):
-            raise _NotAll
         batch = {lane: [_recognized(e, known, ours[lane]) for e in lanes[lane]] for lane in lanes if lane in ours}
+        if ahead and not _all_to_apply(lanes, batch):
+            raise _NotAll
         if not ahead:
             asked = _ask_rounds(connection, batch)
             newest = connection.execute(query("fence_tokens"), {"lanes": sorted(lanes.keys() - ours)})
         settled = _settle(batch, asked)
         outbox = connection.execute(query("record"), _record(settled, worker, token), prepare=True)
     return Batch(settled, (newest and _single(newest)) or 0, _single(outbox))
+
+
+def _all_to_apply(lanes: Mapping[str, Sequence[Entry]], batch: Mapping[str, Sequence[Entry]]) -> bool:
+    """Whether all lanes are ours, and no job is known but those that come back as dead letters to be applied."""
+    return len(batch) == len(lanes) and all(
+        now is before for lane, entries in lanes.items() for now, before in zip(batch[lane], entries, strict=True)
+    )
 
 
 def _all_ours_and_new(connection: Connection, token: int, lanes: Mapping[str, Sequence[Entry]]) -> bool:
