@@ -8,8 +8,7 @@ and when the notification of somebody else's transaction rings.
 """
 
 import logging
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from psycopg import Connection
@@ -25,7 +24,7 @@ from worker.errors import InvalidJob, UnknownKind
 from worker.job import parse
 from worker.lane import Keys
 from worker.query import query
-from worker.script import Call, run, run_all
+from worker.script import run
 from worker.settings import Settings
 from worker.verdict import judge
 
@@ -58,7 +57,7 @@ class Relay:
                 cursor = connection.cursor(row_factory=namedtuple_row)
                 cursor.execute(query("outbox_page"), {"after": last, "limit": PAGE})
                 rows = list(cursor)
-                done = [*self._jobs(connection, rows), *self._replays(rows, busy), *self._effects(rows)]
+                done = [*self._jobs(connection, rows), *self._replays(connection, rows, busy), *self._effects(rows)]
                 connection.execute(query("outbox_delivered"), {"ids": done})
             delivered += len(done)
             last = rows[-1].id if rows else -1
@@ -83,22 +82,25 @@ class Relay:
             ring(self._settings)
         return unusable + [row_id for (row_id, _), word in zip(orders, words, strict=True) if word not in FULL]
 
-    def _replays(self, rows: Iterable[Any], busy: set[str]) -> list[int]:
-        """Dead letters go back into their lanes, one call for each lane: nobody claims it between two of its jobs.
+    def _replays(self, connection: Connection, rows: Iterable[Any], busy: set[str]) -> list[int]:
+        """Dead letters go back into their lanes, all in one script call: nobody claims a lane between two of them.
 
         A claimed lane is `busy`. Whatever else this delivery finds for it stays behind too, since older jobs of it do.
         """
-        replays = sorted((row for row in rows if row.topic == "replay"), key=lambda row: row.seq or 0)
-        lanes: dict[str, list[Any]] = defaultdict(list)
-        for row in replays:
-            if row.body is not None and row.lane not in busy:
-                lanes[row.lane].append(row)
-        calls = [Call("replay", (lane, *_jobs_of(back)), {"lane": lane}) for lane, back in lanes.items()]
-        answers = run_all(self._redis, self._keys, calls) if calls else []
-        busy.update(lane for lane, (word, _) in zip(lanes, answers, strict=True) if word == b"busy")
-        if any(must_ring for _, must_ring in answers):
+        replays = [row for row in rows if row.topic == "replay"]
+        if not replays:
+            return []
+        found = connection.execute(query("replay_jobs"), {"ids": [row.key for row in replays]}).fetchall()
+        jobs = {job_id: lane for job_id, lane, *_ in found}
+        args: list[str | int | bytes] = []
+        for job_id, lane, digest, seq, body in found:
+            if lane not in busy:
+                args += (lane, job_id, digest, seq, body)
+        must_ring, *claimed = run(self._redis, self._keys, "replay", *args)
+        busy.update(lane.decode() for lane in claimed)
+        if must_ring:
             ring(self._settings)
-        return [row.id for row in replays if row.lane not in busy]
+        return [row.id for row in replays if jobs.get(row.key) not in busy]
 
     def _effects(self, rows: Iterable[Any]) -> list[int]:
         effects = [row for row in rows if row.topic == "effect"]
@@ -109,11 +111,6 @@ class Relay:
                 args += (row.key, row.kind, to_json(row.payload), row.cause or "", row.created_at.isoformat())
             run(self._redis, self._keys, "publish", *args, effects=stream)
         return [row.id for row in effects]
-
-
-def _jobs_of(rows: Iterable[Any]) -> Iterator[str | int | bytes]:
-    for row in rows:
-        yield from (row.key, row.digest, row.seq, row.body)
 
 
 def _bury(connection: Connection, row: Any, error: InvalidJob) -> None:

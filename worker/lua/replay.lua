@@ -1,40 +1,50 @@
--- Put dead letters back into their lane, each where its number belongs: before the first job with a higher one.
+-- Put dead letters back into their lanes, each where its number belongs: before the first job with a higher one.
 -- include: clock call line_up splice
--- KEYS: pending ready claimed attempts crashes held bell lingering wake lane outcomes
--- ARGV: name, then for each job, lowest number first: id digest seq job
--- Returns: {word, ring}: queued | busy (the lane is claimed: nothing was changed), and 1 when the caller must ring
--- A job that waits already is passed over; another one under its id is not it. A new head begins with a clean memory: attempts and crashes belong to the
--- head that they were counted for; a lane whose head stays goes on waiting for its backoff. `outcomes` is a prefix.
+-- KEYS: pending ready claimed attempts crashes held bell lingering wake lanes outcomes
+-- ARGV: for each job, lane by lane, lowest number first: lane id digest seq job
+-- Returns: {ring, lane, …}: 1 when the caller must ring the bell, and the lanes that are claimed: of them nothing was changed
+-- A job that waits already is passed over; another one under its id is not it. A new head begins with a clean memory:
+-- attempts and crashes belong to the head that they were counted for; a lane whose head stays goes on waiting for its
+-- backoff. `lanes` and `outcomes` are prefixes.
 local pending, ready, claimed, attempts, crashes, held = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local bell, lingering, wake, list, outcomes = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local lane, now = ARGV[1], now_us()
+local bell, lingering, wake, lanes, outcomes = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+local now, answer, news = now_us(), {0}, false
 
-if redis.call('ZSCORE', claimed, lane) then
-  return {'busy', 0}
-end
-
-local numbers, jobs = {}, {}
-for i = 2, #ARGV, 4 do
-  local id, digest = ARGV[i], ARGV[i + 1]
-  local waiting = redis.call('HGET', pending, id)
-  if not waiting or string.sub(waiting, 1, #digest + 1) ~= digest .. ' ' then
-    redis.call('HSETNX', pending, id, digest .. ' ' .. lane)
-    redis.call('DEL', outcomes .. id)
-    numbers[#numbers + 1], jobs[#jobs + 1] = tonumber(ARGV[i + 2]), ARGV[i + 3]
+local function put_back(lane, numbers, jobs)
+  local list, at = lanes .. lane, now
+  if splice_by_number(list, numbers, jobs) == 0 then
+    redis.call('HDEL', attempts, lane)
+    redis.call('HDEL', crashes, lane)
+  else
+    at = tonumber(redis.call('ZSCORE', ready, lane) or now)
+  end
+  if line_up(lane, list, at, ready, held) == 1 then
+    news = true
   end
 end
-if #jobs == 0 then
-  return {'queued', 0}
+
+local i = 1
+while i <= #ARGV do
+  local lane, numbers, jobs = ARGV[i], {}, {}
+  local busy = redis.call('ZSCORE', claimed, lane)
+  while ARGV[i] == lane do
+    local id, digest = ARGV[i + 1], ARGV[i + 2]
+    local waiting = not busy and redis.call('HGET', pending, id)
+    if not busy and (not waiting or string.sub(waiting, 1, #digest + 1) ~= digest .. ' ') then
+      redis.call('HSETNX', pending, id, digest .. ' ' .. lane)
+      redis.call('DEL', outcomes .. id)
+      numbers[#numbers + 1], jobs[#jobs + 1] = tonumber(ARGV[i + 3]), ARGV[i + 4]
+    end
+    i = i + 5
+  end
+  if busy then
+    answer[#answer + 1] = lane
+  elseif #jobs > 0 then
+    put_back(lane, numbers, jobs)
+  end
 end
 
-local at = now
-if splice_by_number(list, numbers, jobs) == 0 then
-  redis.call('HDEL', attempts, lane)
-  redis.call('HDEL', crashes, lane)
-else
-  at = tonumber(redis.call('ZSCORE', ready, lane) or now)
+if news then
+  answer[1] = call_worker(now, bell, lingering, wake)
 end
-if line_up(lane, list, at, ready, held) == 0 then
-  return {'queued', 0}
-end
-return {'queued', call_worker(now, bell, lingering, wake)}
+return answer
