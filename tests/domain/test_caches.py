@@ -3,6 +3,7 @@ no other lane.
 """
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,6 +169,18 @@ def test_a_setting_that_can_not_work_is_named_with_what_was_expected(
     with pytest.raises(ConfigurationError, match=f"{name}: .*expected {expected}") as refused:
         triage_settings()
     assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.usefixtures("cache")
+def test_many_changes_of_a_table_leave_one_second_deletion(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caches, "REPEAT_SECONDS", 60.0)
+    for _ in range(20):
+        desk.do(DropCaches(table="sprints"))
+
+    def planned() -> int:
+        return sum(isinstance(thread, threading.Timer) for thread in threading.enumerate())
+
+    eventually(lambda: planned() == 1, "the earlier ones are given up")
 
 
 @pytest.mark.usefixtures("cache")
