@@ -9,19 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, Annotated
 
 import typer
-from pydantic import ValidationError
-from pydantic_core import from_json
 from redis.exceptions import AuthenticationError
 
 from worker.cli.job_file import hand_in
 from worker.cli.output import Json, complain, print_json, say
 from worker.client import REDIS_AWAY, Client, Handle
 from worker.enqueue import Order, order
-from worker.errors import ConfigurationError, InvalidJob, NoOutcome
-from worker.job import Job, kind_of, load_kinds, parse
+from worker.errors import ConfigurationError, NoOutcome
+from worker.fields import read_fields, with_fields
+from worker.job import kind_of, load_kinds, parse
 from worker.outcome import Outcome
 from worker.redis_client import require_usable
 
@@ -62,7 +61,7 @@ def enqueue(  # noqa: PLR0913 - one for each option
     client = Client.from_env()
     load_kinds(client.settings.task_modules)
     if file is None:
-        job = parse(kind, _payload(kind_of(kind), fields or []))
+        job = parse(kind, with_fields(kind_of(kind), {}, read_fields(fields or [])))
         made = order(job, client.settings, actor=actor, job_id=job_id, reason=reason, lane=lane)
         _require_usable_unless_away(client)
         _one(client, made, wait, as_json=as_json)
@@ -140,36 +139,3 @@ def _where(handle: Handle) -> str:
             )
         case _:
             return f"{handle.id} waits on {handle.lane}."
-
-
-def _payload(kind: type[Job], fields: list[str]) -> dict[str, Any]:
-    """The payload: a value that is JSON is taken as such if its field agrees, any other as text."""
-    texts: dict[str, str] = {}
-    for each in fields:
-        name, is_given, value = each.partition("=")
-        if not (name and is_given):
-            raise InvalidJob(f"{each!r}: expected field=value")
-        if name in texts:
-            raise InvalidJob(f"{name}: given twice")
-        texts[name] = value
-    payload = {name: _json_or_text(value) for name, value in texts.items()}
-    in_doubt = {name for name in _wrong_fields(kind, payload) if not isinstance(payload.get(name), str)} & texts.keys()
-    with_texts = payload | {name: texts[name] for name in in_doubt}
-    still_wrong = _wrong_fields(kind, with_texts)
-    keep = {name for name in in_doubt & still_wrong if isinstance(payload[name], dict | list)}
-    return with_texts | {name: payload[name] for name in keep}
-
-
-def _json_or_text(value: str) -> Any:
-    try:
-        return from_json(value)
-    except (ValueError, TypeError):  # the latter of bytes that are no Unicode
-        return value
-
-
-def _wrong_fields(kind: type[Job], payload: dict[str, Any]) -> set[str]:
-    try:
-        kind.model_validate(payload)
-    except ValidationError as error:
-        return {str(each["loc"][0]) for each in error.errors() if each["loc"]}
-    return set()

@@ -28,7 +28,8 @@ def services() -> Iterator[tuple[Settings, Redis]]:
         yield settings, redis
 
 
-def _span(text: str) -> float:
+def span(text: str) -> float:
+    """The seconds of a time span such as 15m. Raises typer.BadParameter."""
     found = SPAN.fullmatch(text)
     seconds = float(found[1]) * SECONDS[found[2]] if found else 0.0
     if not 0 < seconds <= LONGEST_SPAN_SECONDS:
@@ -66,4 +67,4 @@ ME = _me()
 JobId = Annotated[str, typer.Argument(parser=_job_id, metavar="ID", help="The job's id, as `enqueue` gave it.")]
 Actor = Annotated[str, typer.Option("--actor", parser=_actor, metavar="NAME", help="Who asks for this.")]
 Reason = Annotated[str, typer.Option("--reason", parser=_reason, metavar="TEXT", help="Why; people will read it.")]
-Span = Annotated[float | None, typer.Option("--for", parser=_span, metavar="SPAN", help="How long: 90s, 15m, 2h, 3d.")]
+Span = Annotated[float | None, typer.Option("--for", parser=span, metavar="SPAN", help="How long: 90s, 15m, 2h, 3d.")]
