@@ -78,6 +78,7 @@ class Events:
                 content_encoding="utf-8",
                 routing_key="task.multi",
                 exchange=self._dispatcher.exchange.name,
+                declare=[self._dispatcher.exchange],  # else kombu takes it for a direct one, and nobody hears of it
                 retry=False,
                 delivery_mode=1,
                 headers={"hostname": self._common["hostname"]},
