@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 
 from tasks.adopt.dirt import DIRT, ODDITIES, Dirt, possible
+from tasks.adopt.numbering import lagging
 from tasks.adopt.shapes import nearest, things_in
 from tasks.adopt.target import KEY_OF
 from worker.migrate import Finding, Outlook
@@ -18,8 +19,12 @@ EXAMPLES = 5
 def look(connection: psycopg.Connection[Any]) -> Outlook:
     """The shape and the findings."""
     shape, differences = nearest(things_in(connection))
-    findings = [*found(connection, DIRT, blocks=True), *found(connection, ODDITIES, blocks=False)]
-    return Outlook(shape, differences, findings)
+    behind = [
+        Finding(f"{table}: the sequence lags behind the ids", count, "moved on")
+        for table, count in lagging(connection).items()
+    ]
+    rows = [*found(connection, DIRT, blocks=True), *found(connection, ODDITIES, blocks=False)]
+    return Outlook(shape, differences, behind + rows)
 
 
 def found(connection: psycopg.Connection[Any], dirt: Iterable[Dirt], *, blocks: bool) -> Iterator[Finding]:

@@ -35,9 +35,10 @@ def repair(surgery: Surgery, dirt: Iterable[Dirt]) -> None:
 
 def _removal(kind: Dirt, key: str) -> str:
     return f"""WITH gone AS (
-    DELETE FROM {kind.table} t WHERE t.{key} = ANY (%(suspects)s) AND ({kind.where}) RETURNING to_jsonb(t) AS old),
+    DELETE FROM {kind.table} t WHERE t.{key} = ANY (%(suspects)s) AND ({kind.where})
+    RETURNING t.{key} AS place, to_jsonb(t) AS old),
 kept AS (INSERT INTO onelane.archive (table_name, record, action, reason, step)
-         SELECT '{kind.table}', old, 'removed', %(what)s, %(step)s FROM gone)
+         SELECT '{kind.table}', old, 'removed', %(what)s, %(step)s FROM gone ORDER BY place)
 {_audit(kind.table, "DELETE", "%(what)s", "gone")}"""
 
 
@@ -46,21 +47,21 @@ def _change(kind: Dirt, key: str) -> str:
     SELECT t.{key} AS place, to_jsonb(t) AS old FROM {kind.table} t
     WHERE t.{key} = ANY (%(suspects)s) AND ({kind.where})),
 mended AS (UPDATE {kind.table} m SET {kind.change} FROM was WHERE m.{key} = was.place
-           RETURNING was.old, to_jsonb(m) AS new),
+           RETURNING was.place, was.old, to_jsonb(m) AS new),
 kept AS (INSERT INTO onelane.archive (table_name, record, replacement, action, reason, step)
-         SELECT '{kind.table}', old, new, 'changed', %(what)s, %(step)s FROM mended)
+         SELECT '{kind.table}', old, new, 'changed', %(what)s, %(step)s FROM mended ORDER BY place)
 {_audit(kind.table, "UPDATE", "%(what)s", "mended")}"""
 
 
 def _audit(table: str, operation: str, reason: str, source: str) -> str:
-    """Audit rows for `source`, which has the columns `old` and `new` as far as the operation has them."""
+    """Audit rows for `source`, which has the columns `place`, and `old` and `new` as far as the operation has them."""
     old = "NULL::jsonb" if operation == "INSERT" else "old"
     new = "NULL::jsonb" if operation == "DELETE" else "new"
     return f"""INSERT INTO audit_logs
     (table_name, record_id, operation, old_values, new_values, changed_by, changed_at, reason)
 SELECT '{table}', (coalesce({new}, {old}) ->> 'id')::integer, '{operation}', {old}, {new}, '{ACTOR}',
        clock_timestamp(), {reason}
-FROM {source}"""
+FROM {source} ORDER BY place"""
 
 
 def restore(surgery: Surgery) -> None:
@@ -86,11 +87,11 @@ def restore(surgery: Surgery) -> None:
 
 def _reinsertion(table: str) -> str:
     mine = "a.step = %(step)s AND a.table_name = %(table)s AND a.action = 'removed'"
-    audit = _audit(table, "INSERT", "'restored by migrate down'", "back")
+    key, audit = KEY_OF[table], _audit(table, "INSERT", "'restored by migrate down'", "back")
     return f"""WITH back AS (
     INSERT INTO {table} AS t
     SELECT r.* FROM onelane.archive a, jsonb_populate_record(NULL::{table}, a.record) r WHERE {mine} ORDER BY a.id
-    ON CONFLICT DO NOTHING RETURNING to_jsonb(t) AS new),
+    ON CONFLICT DO NOTHING RETURNING t.{key} AS place, to_jsonb(t) AS new),
 cleared AS (DELETE FROM onelane.archive a USING back WHERE {mine} AND a.record = back.new)
 {audit}"""
 
@@ -101,6 +102,6 @@ def _reversal(table: str, names: str) -> str:
 back AS (
     UPDATE {table} t SET ({names}) = (SELECT {names} FROM jsonb_populate_record(NULL::{table}, entry.record))
     FROM entry WHERE to_jsonb(t) - 'updated_at' = entry.replacement - 'updated_at'
-    RETURNING entry.replacement AS old, to_jsonb(t) AS new),
+    RETURNING entry.id AS place, entry.replacement AS old, to_jsonb(t) AS new),
 cleared AS (DELETE FROM onelane.archive WHERE id = %(entry)s AND EXISTS (SELECT FROM back))
 {audit}"""

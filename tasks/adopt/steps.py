@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tasks.adopt import catalog
 from tasks.adopt.comparison import is_touch
 from tasks.adopt.dirt import DIRT
+from tasks.adopt.numbering import catch_up
 from tasks.adopt.repair import HOME, repair, restore
 from tasks.adopt.table_step import AHEAD, TableStep
 from tasks.adopt.target import TABLES, TOUCH, Column, Table
@@ -57,15 +58,16 @@ class CleanRows(Step):
     name = HOME
 
     def apply(self, surgery: Surgery) -> None:
-        """Repair in the order of `DIRT`; then the state's one row, if it has none."""
+        """Numbers first, as repairs are audited; then `DIRT`, in its order; then the state's row, if it has none."""
+        catch_up(surgery)
         repair(surgery, DIRT)
         state = "current_state"
         row = surgery.connection.execute(f"SELECT EXISTS (SELECT FROM {state})").fetchone()
         if row and not row[0]:
+            # On the way back a state that was set since stays.
             surgery.change(
                 f"INSERT INTO {state} (id) VALUES (1) ON CONFLICT DO NOTHING",
-                undo=f"DELETE FROM {state} WHERE id = 1",
-                lost=Lost(state, f"SELECT ctid FROM {state} WHERE {_SET}", "a state that was set since", removes=False),
+                undo=f"DELETE FROM {state} WHERE id = 1 AND NOT {_SET}",
             )
 
     def revert(self, surgery: Surgery, *, archive_conflicts: bool) -> None:
@@ -89,7 +91,8 @@ class Validate(Step):
 
 
 _SET = (
-    "num_nonnulls(sprint_index, account_slack_id, producer_slack_id, po_slack_id, ui_eng_slack_id, be_eng_slack_id) > 0"
+    "(num_nonnulls(sprint_index, account_slack_id, producer_slack_id, po_slack_id, ui_eng_slack_id, be_eng_slack_id)"
+    " > 0)"
 )
 
 

@@ -9,6 +9,7 @@ from tasks.adopt import catalog
 from tasks.adopt.comparison import belongs, is_rule, is_touch
 from tasks.adopt.dirt import DIRT
 from tasks.adopt.inspection import found
+from tasks.adopt.numbering import lagging
 from tasks.adopt.target import TABLES, Table
 
 
@@ -22,6 +23,7 @@ def departures(connection: psycopg.Connection[Any]) -> list[str]:
             continue
         for part in (_columns, _constraints, _indexes, _trigger):
             sentences.extend(f"{table.name}: {sentence}." for sentence in part(connection, table))
+    sentences.extend(f"{table}: its sequence lags behind its ids." for table in lagging(connection))
     rules = () if sentences else (kind for kind in DIRT if not kind.held_off)
     return sentences + [f"{row.what}: {row.count} row(s)." for row in found(connection, rules, blocks=True)]
 

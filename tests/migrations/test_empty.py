@@ -25,7 +25,7 @@ def test_a_worker_refuses_a_database_that_lacks_a_step(empty_database_url: str) 
     """One sentence with the command that helps: with no step there, and with one missing; fast enough for any start."""
     settings = Settings.load(database_url=empty_database_url)
     with pytest.raises(
-        ConfigurationError, match="lacks the migration 0001_engine and .* more: run `onelane migrate up`"
+        ConfigurationError, match=r"lacks the migration 0001_engine and .* more: run `onelane migrate up`"
     ):
         require_usable(settings)
     newest = migrate(empty_database_url)[-1]
