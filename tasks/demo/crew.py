@@ -101,9 +101,9 @@ class Crew:
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    """Exactly these settings, whatever the environment says."""
+    """Exactly these settings, whatever the environment says; temporary files of a killed worker go with the rest."""
     own = {f"ONELANE_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
-    return {**os.environ, **own}
+    return {**os.environ, "TMPDIR": str(settings.data_dir), **own}
 
 
 def _logged(settings: Settings, command: Sequence[str]) -> list[str]:
@@ -125,4 +125,5 @@ def _flower() -> Flower:
     except ConfigurationError:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            return Flower.on(probe.getsockname()[1])
+            port: int = probe.getsockname()[1]
+        return Flower.on(port)

@@ -1,11 +1,12 @@
 """The crowd: eight bots, each a process of its own, kept in step.
 
 A barrier lets all of them begin a step together, so that what is meant to collide does collide, on any machine. The
-processes come from a fork server that has loaded everything once. They leave Ctrl-C to us, and end with us: whoever
-waits at the barrier for somebody that is gone gives up.
+processes come from a fork server that has loaded everything once. They leave Ctrl-C to us, and end with us, however we
+end.
 """
 
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -102,9 +103,12 @@ class Crowd:
                 report = pipe.recv()
             except EOFError:
                 report = "it was killed"
-            if not isinstance(report, Report):
+            if isinstance(report, str):
                 raise BotFailed(f"A bot of the demo has failed: {report}")
-            self._reports.append(report)
+            if report is not None:
+                self._reports.append(report)
+        if not self._pipes and len(self._reports) < BOTS:
+            raise BotFailed("The bots of the demo have waited in vain for each other; is the machine overloaded?")
         return not self._pipes
 
     def reports(self) -> list[Report]:
@@ -132,10 +136,18 @@ def crowd(act: Acting, seed: int, rounds: int, where: Any) -> Iterator[Crowd]:
         bots.stop()
 
 
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
+
+
 def _live(
     act: Acting, place: tuple[int, int, int, Any], barrier: threading.Barrier, counts: Any, pipe: Connection
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     number, seed, rounds, where = place
 
     def handled() -> None:
@@ -143,7 +155,9 @@ def _live(
 
     post = Post(number, seed, rounds, where, lambda: barrier.wait(PATIENCE_SECONDS), handled)
     try:
-        report: Report | str = act(post)
+        report: Report | str | None = act(post)
+    except threading.BrokenBarrierError:
+        report = None  # it is another one's fault
     except Exception as error:  # noqa: BLE001 - told to the parent, whatever it is
         barrier.abort()
         report = f"{type(error).__name__}: {error}"

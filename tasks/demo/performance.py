@@ -68,6 +68,11 @@ class Performance:
         """Of the second half."""
         return self._stage.settings
 
+    @property
+    def legacy_url(self) -> str:
+        """The first half's database."""
+        return self._stage.legacy_url
+
     def play(self) -> Verdict:
         """Both halves. Raises OnelaneError when one can't be played to its end."""
         self._story.chapter("Before: eight bots write to the bot's database, each as it does today")
