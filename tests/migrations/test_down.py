@@ -113,3 +113,35 @@ def test_an_unknown_step_is_named(empty_database_url: str) -> None:
     """`down` to a step that is not applied says which are."""
     with pytest.raises(ConfigurationError, match="0002d_users is not applied; applied are none"):
         down(empty_database_url, to="0002d_users")
+
+
+def test_a_state_that_was_set_since_stays(empty_database_url: str) -> None:
+    """`up` made the row; once it says who is on duty, the way back leaves it."""
+    url = empty_database_url
+    build(url, "FRESH")
+    applied = migrate(url)
+    down(url, to=applied[0])
+    assert rows_of(url)["current_state"] == {}
+    migrate(url)
+    execute(url, "UPDATE current_state SET po_slack_id = 'U1'")
+    down(url, to=applied[0])
+    assert rows_of(url)["current_state"]["1"]["po_slack_id"] == "U1"
+
+
+def test_a_way_back_that_an_old_constraint_stops_leaves_nothing_behind(empty_database_url: str) -> None:
+    """An undo fails on something nobody foresaw: one sentence that names the step, and the catalog is as it was."""
+    url = empty_database_url
+    build(url, "S1")
+    migrate(url)
+    down(url, to="0010_rotation")
+    execute(url, "CREATE FUNCTION idx_in_the_way() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    execute(url, "CREATE TABLE idx_users_slack_id (id int)")
+    before = catalog_of(url)
+    with pytest.raises(
+        ConfigurationError, match=r"0002d_users failed and left nothing behind: relation .* already exists"
+    ):
+        down(url, to="0002d_users")
+    assert [entry.step for entry in status(url) if entry.applied_at][-1] == "0002d_users"
+    execute(url, "DROP TABLE idx_users_slack_id")
+    assert catalog_of(url).keys() == before.keys()
+    assert down(url, to="0002a_missing_tables")[-1] == "0002a_missing_tables"

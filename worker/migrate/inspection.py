@@ -1,10 +1,14 @@
 """Check, verify, lockdown: what the adoptions say and do outside the steps, each in one transaction."""
 
+import re
 from collections.abc import Sequence
 
+from worker.errors import ConfigurationError
 from worker.migrate.adoption import Outlook
 from worker.migrate.plan import Plan
 from worker.migrate.session import alone, connect, in_transaction
+
+ROLE = re.compile(r"(?!pg_)[ -~]{1,63}")
 
 
 def check(database_url: str, modules: Sequence[str] | None = None) -> list[Outlook]:
@@ -40,6 +44,8 @@ def lockdown(database_url: str, role: str, *, password: str = "", modules: Seque
 
     Raises ConfigurationError when a step is missing, or the role is not one that was made here.
     """
+    if not ROLE.fullmatch(role):
+        raise ConfigurationError("A role's name has 1 to 63 characters, prints, and does not begin with pg_.")
     plan = Plan(modules)
     with connect(database_url) as connection, alone(connection):
 
