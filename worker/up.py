@@ -11,13 +11,16 @@ import os
 import secrets
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from worker.embedded import start_postgres, start_redis
+from worker.embedded.server import Server
 from worker.errors import ConfigurationError
+from worker.exporter import exporter
 from worker.redis_client import redis_client, require_usable
 from worker.settings import SERVICES_FILE, Settings
 from worker.supervisor import Child
@@ -88,21 +91,32 @@ def only_one(data_dir: Path) -> Iterator[None]:
 
 
 @contextmanager
-def services(settings: Settings) -> Iterator[Settings]:
-    """Run the services that have no URL yet, and check the others; the settings with all URLs.
+def services(settings: Settings) -> Iterator[tuple[Settings, list[Server]]]:
+    """Run the services that have no URL yet, and check Redis; the settings with all URLs, and our own servers.
 
     Raises ConfigurationError when one can't be started or used.
     """
     with ExitStack() as running:
-        urls = {}
+        urls: dict[str, str] = {}
+        servers: list[Server] = []
         if not settings.redis_url:
-            urls["redis_url"] = running.enter_context(start_redis(settings.data_dir / "redis")).url
+            servers.append(running.enter_context(start_redis(settings.data_dir / "redis")))
+            urls["redis_url"] = servers[-1].url
         if not settings.database_url:
-            urls["database_url"] = running.enter_context(start_postgres(settings.data_dir / "postgres")).url
+            servers.append(running.enter_context(start_postgres(settings.data_dir / "postgres")))
+            urls["database_url"] = servers[-1].url
         complete = settings.model_copy(update=urls)
         with redis_client(complete) as redis:
             require_usable(redis)
-        yield complete
+        yield complete, servers
+
+
+def look_after(server: Server) -> str | None:
+    """Start a server of our own again when it has died, and say so. Raises ConfigurationError when that fails."""
+    if server.running:
+        return None
+    server.start()
+    return f"{server.name} had died, and was started again; all that it had acknowledged is there."
 
 
 @contextmanager
@@ -119,6 +133,21 @@ def announced(settings: Settings) -> Iterator[None]:
         yield
     finally:
         file.unlink(missing_ok=True)
+
+
+@contextmanager
+def metrics(settings: Settings, port: int | None) -> Iterator[str | None]:
+    """Serve the exporter's pages on this machine until the block ends; the URL of the metrics, None without a port.
+
+    Raises ConfigurationError when the port can't be had.
+    """
+    if port is None:
+        yield None
+        return
+    with exporter(settings, "127.0.0.1", port) as server:
+        threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/metrics"
+        server.shutdown()
 
 
 def workers(settings: Settings, number: int) -> list[Child]:

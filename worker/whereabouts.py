@@ -14,7 +14,7 @@ from psycopg.rows import DictRow, dict_row
 from pydantic_core import from_json
 from redis import Redis
 
-from worker.database import connect, unreachable
+from worker.database import connect, require_usable, unreachable
 from worker.errors import ConfigurationError, OnelaneError
 from worker.lane import Keys
 from worker.lane_book import LaneBook, UnknownLane, described
@@ -58,6 +58,9 @@ def find_job(settings: Settings, redis: Redis, job_id: str) -> Whereabouts:
             outboxed = _row(connection, "outbox_row", job_id)
             waiting = in_lane(redis, Keys(settings.prefix), job_id)
             recorded = _row(connection, "ledger_row", job_id)
+    except psycopg.ProgrammingError:
+        require_usable(settings)
+        raise
     except psycopg.Error as error:
         database_away = unreachable(settings, error)
         waiting = in_lane(redis, Keys(settings.prefix), job_id)

@@ -62,7 +62,7 @@ def _fail_if_database(error: Exception) -> None:
 
     if isinstance(error, OperationalError):
         said = str(error).strip().splitlines() or [type(error).__name__]
-        _fail(f"PostgreSQL can't be used ({said[-1]}).", 2)
+        _fail(f"PostgreSQL can't be used ({said[0]}).", 2)
 
 
 def _fail(sentence: str, code: int) -> None:

@@ -44,8 +44,11 @@ def lanes(
 
 
 def _wait_until_empty(settings: Settings, redis: Redis, seconds: float) -> None:
-    from worker.backlog import Backlog  # noqa: PLC0415 - only this needs PostgreSQL
+    from worker import database  # noqa: PLC0415 - only this needs PostgreSQL
+    from worker.backlog import Backlog  # noqa: PLC0415 - the same
 
+    if settings.database_url:
+        database.require_usable(settings)
     Backlog(settings, redis).wait_until_empty(seconds)
 
 

@@ -9,7 +9,7 @@ import re
 from urllib.parse import unquote
 
 URLS = ("ONELANE_REDIS_URL", "ONELANE_DATABASE_URL", "ONELANE_BROKER_URL")
-PASSWORD = re.compile(r"://[^:@/]*:(.+)@")
+PASSWORD = re.compile(r"://[^:@/]*:(.+)@|\bpassword=([^&\s]+)")
 
 
 def without_passwords(text: str) -> str:
@@ -20,6 +20,7 @@ def without_passwords(text: str) -> str:
 
 
 def _secrets() -> set[str]:
-    found = [match[1] for name in URLS if (match := PASSWORD.search(os.environ.get(name, "")))]
+    matches = [match for name in URLS for match in PASSWORD.finditer(os.environ.get(name, ""))]
+    found = [secret for match in matches for secret in match.groups() if secret]
     whole = {form for secret in found for form in (secret, unquote(secret))}
     return whole | {piece for secret in found for piece in re.split(r"[/@:?#]", secret) if len(piece) > 2}

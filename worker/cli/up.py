@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from worker.cli.output import complain, say, show_fields
+from worker.embedded.server import Server
 from worker.job import load_kinds
 from worker.migrate import migrate
 from worker.settings import Settings
 from worker.supervisor import Child, stop_all
-from worker.up import FLOWER_USER, Flower, announced, flower_child, only_one, services, workers
+from worker.up import FLOWER_USER, Flower, announced, flower_child, look_after, metrics, only_one, services, workers
 
 LOOK_SECONDS = 0.2
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -23,6 +24,9 @@ def up(
     number: Annotated[int, typer.Option("--workers", "-w", min=1, max=64, help="How many workers.")] = 2,
     flower_port: Annotated[int, typer.Option(min=1, max=65535, help="Where Flower listens.")] = 5555,
     no_flower: Annotated[bool, typer.Option("--no-flower", help="Run without Flower.")] = False,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Serve metrics for Prometheus and health checks there, too.")
+    ] = None,
 ) -> None:
     """Run everything in the foreground: services, migrations, workers, Flower. Ctrl-C stops it all.
 
@@ -35,20 +39,30 @@ def up(
         given = Settings.load()
         load_kinds(given.task_modules)
         flower = None if no_flower else Flower.on(flower_port)
-        with services(given) as settings:
+        with services(given) as (settings, servers):
             applied = migrate(settings.require_database())
-            with announced(settings):
-                _run(given, settings, number, flower, applied)
+            with announced(settings), metrics(settings, metrics_port) as metrics_url:
+                seen = {
+                    "Redis": _source(given, "redis"),
+                    "PostgreSQL": _source(given, "database"),
+                    "Migrations": ", ".join(applied) or "all applied before",
+                    "Flower": None if flower is None else _flower_line(flower),
+                    "Metrics": metrics_url,
+                }
+                _run(settings, servers, number, flower, seen)
 
 
-def _run(given: Settings, settings: Settings, number: int, flower: Flower | None, applied: list[str]) -> None:
+def _run(
+    settings: Settings, servers: list[Server], number: int, flower: Flower | None, seen: dict[str, str | None]
+) -> None:
     crew = workers(settings, number)
     watchers = [] if flower is None else [flower_child(settings, flower)]
     try:
         for child in (*crew, *watchers):
             child.start()
-        _say_what_runs(given, crew, flower, applied)
-        _look_after([*crew, *watchers])
+        show_fields({**seen, "Workers": ", ".join(child.name for child in crew)})
+        say("Other commands find this by themselves in this directory. Ctrl-C stops it all.")
+        _look_after(servers, [*crew, *watchers])
     except KeyboardInterrupt:
         say("Stopping: the workers finish what they have begun.")
     finally:
@@ -57,26 +71,18 @@ def _run(given: Settings, settings: Settings, number: int, flower: Flower | None
     say("Stopped.")
 
 
-def _look_after(children: list[Child]) -> None:
+def _look_after(servers: list[Server], children: list[Child]) -> None:
     while True:
-        for child in children:
-            if sentence := child.look_after():
-                complain(sentence)
+        sentences = [look_after(server) for server in servers] + [child.look_after() for child in children]
+        for sentence in filter(None, sentences):
+            complain(sentence)
         time.sleep(LOOK_SECONDS)
 
 
-def _say_what_runs(given: Settings, crew: list[Child], flower: Flower | None, applied: list[str]) -> None:
-    lines = {
-        "Redis": "the one of ONELANE_REDIS_URL" if given.redis_url else f"our own, in {given.data_dir / 'redis'}",
-        "PostgreSQL": (
-            "the one of ONELANE_DATABASE_URL" if given.database_url else f"our own, in {given.data_dir / 'postgres'}"
-        ),
-        "Migrations": ", ".join(applied) or "all applied before",
-        "Workers": ", ".join(child.name for child in crew),
-        "Flower": flower and _flower_line(flower),
-    }
-    show_fields(lines)
-    say("Other commands find this by themselves in this directory. Ctrl-C stops it all.")
+def _source(given: Settings, name: str) -> str:
+    if getattr(given, f"{name}_url"):
+        return f"the one of ONELANE_{name.upper()}_URL"
+    return f"our own, in {given.data_dir / {'redis': 'redis', 'database': 'postgres'}[name]}"
 
 
 def _flower_line(flower: Flower) -> str:
