@@ -86,16 +86,20 @@ class Performance:
         self._story.chapter(
             "After: the same intents as jobs on lanes, two workers, the database brought up by our migrations"
         )
+        self._story.doing("starting workers")
         self.crew.await_ready()
         with connected(self._stage.settings.database_url) as connection:
             half = Half(self._stage.settings, self.crew, self._story, connection)
             half.play(self._seed, self._rounds)
+            self._story.doing("comparing what everybody was told with what was changed")
             first, speed = half.verify(), half.jobs()["per_second"]
+            self._story.doing("mending what made jobs die, deploying the next release")
             done = half.mend()
             self._story.tell(
                 f"causes mended, {len(done.replayed)} dead letters replayed; "
                 f"{len(done.refused)} can never work and stay, with their bytes"
             )
+            self._story.doing("comparing again")
             second, jobs = half.verify(), half.jobs()
         faults = {promise: list(dict.fromkeys([*first[promise], *second[promise]])) for promise in AFTER}
         ends = {name: jobs[name] for name in JOBS}

@@ -37,17 +37,20 @@ PROMISES = {
 
 def show(seed: int, rounds: int, *, keep: bool, as_json: bool) -> int:
     """Play the demo and tell of it; the exit code. Raises OnelaneError when it can't be played."""
-    story = Story(_console(as_json=as_json))
+    with Story(_console(as_json=as_json)) as story:
+        return _perform(story, seed, rounds, keep=keep, as_json=as_json)
+
+
+def _perform(story: Story, seed: int, rounds: int, *, keep: bool, as_json: bool) -> int:
     try:
         story.chapter(f"A day of a team, twice (--seed {seed}), in a PostgreSQL and a Redis of its own")
+        story.doing("starting them")
         with performance(story, seed, rounds) as play:
             flower = play.crew.start_flower() if keep else None
-            with story:
-                verdict = play.play()
+            verdict = play.play()
+            story.end(None if as_json else _table(verdict))
             if as_json:
                 print_json(verdict.as_json())
-            else:
-                story.show(_table(verdict))
             for sentence in _conclusion(verdict):
                 story.chapter(sentence)
             if flower is not None:

@@ -4,7 +4,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
 
@@ -13,9 +13,9 @@ class Story:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"))
         self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._bar: TaskID | None = None
+        self._bar = self._progress.add_task("", total=None, count="")
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -28,26 +28,24 @@ class Story:
 
     def chapter(self, title: str) -> None:
         """Something new begins."""
-        self._clear()
         self._console.print(title, style="bold", highlight=False, markup=False, soft_wrap=True)
-
-    def show(self, table: Table) -> None:
-        """What it all comes to."""
-        self._console.print()
-        self._console.print(table)
-        self._console.print()
 
     def tell(self, sentence: str) -> None:
         """Something has happened."""
         self._console.print(f"  {sentence}", highlight=False, markup=False, soft_wrap=True)
 
+    def doing(self, what: str) -> None:
+        """Something is being done that takes a moment."""
+        self._progress.reset(self._bar, total=None, description=f"{what} …", count="")
+
     def progress(self, what: str, done: int, total: int) -> None:
         """How far the present part is."""
-        if self._bar is None:
-            self._bar = self._progress.add_task(what, total=total)
-        self._progress.update(self._bar, description=what, completed=done, total=total)
+        self._progress.update(self._bar, description=what, completed=done, total=total, count=f"{done:,} of {total:,}")
 
-    def _clear(self) -> None:
-        if self._bar is not None:
-            self._progress.remove_task(self._bar)
-            self._bar = None
+    def end(self, table: Table | None) -> None:
+        """Nothing moves any more; what it all comes to."""
+        self._progress.stop()
+        if table is not None:
+            self._console.print()
+            self._console.print(table)
+            self._console.print()
