@@ -16,8 +16,10 @@ batch, so the next claim only acknowledges them. A COMMIT whose reply was lost i
 paused and wakes up inside the transaction still holds the row locks, or has lost its connection; one that wakes up
 before the fence finds a newer token. No clock and no lease decides any of this.
 
-Mostly all lanes are ours and no job is known. So the statements of step 3 are sent before the answers of 1 and 2 are
-there; if those then say otherwise, the transaction is rolled back, and a second one takes step after step.
+Nearly always all lanes are ours and no job is known. So a batch is first applied at once: the statements of step 3 are
+sent before the answer of 1 is there, and step 2 is left to the ledger's key, which refuses a job that it knows. If that
+was too bold, all is rolled back, and a second transaction goes step by step; so do the next batches, until one has
+nothing to leave out (many dead letters coming back are known one and all).
 
 Any error aborts the whole batch. Whose fault it is shows when the jobs are applied one by one (worker/drain.py).
 """
@@ -29,11 +31,12 @@ from datetime import UTC, datetime
 from itertools import chain, groupby, zip_longest
 from typing import Any, TypeAlias, cast
 
-from psycopg import Connection, Cursor
+from psycopg import Connection, Cursor, Rollback
 from psycopg.types.string import TextLoader
 from pydantic_core import from_json, to_json
 
 from worker.entry import End, Entry, dead
+from worker.envelope import Envelope
 from worker.errors import OnelaneError
 from worker.job import Job, statement
 from worker.query import query
@@ -41,6 +44,12 @@ from worker.verdict import Failure, Fault, MustWait
 
 STATUSES = frozenset({"applied", "unchanged", "rejected", "wait"})
 TAKEN_EFFECT = frozenset({"applied", "unchanged"})
+
+Known: TypeAlias = Mapping[str, tuple[str, End, bool]]
+"""Of jobs that the ledger has: their digest, their end, and whether a replay is forced."""
+
+Settlement: TypeAlias = dict[str, list[tuple[Entry, End]]]
+"""For each lane its entries with their ends."""
 
 Asked: TypeAlias = list[tuple[Sequence[Entry], Iterable[tuple[Any, ...]]]]
 """Jobs that one statement was asked to apply, and where its answers come."""
@@ -50,73 +59,70 @@ Asked: TypeAlias = list[tuple[Sequence[Entry], Iterable[tuple[Any, ...]]]]
 class Batch:
     """What a committed batch did: for each lane that was ours the ends of its entries; the rest was not touched."""
 
-    ends: dict[str, list[tuple[Entry, End]]]
+    ends: "Settlement"
     newest_token: int
     """The highest token of a lane that was not ours, 0 if all were."""
     outbox: bool
     """Whether the outbox holds something to deliver."""
+    all_new: bool
+    """Whether all lanes were ours and no job was known."""
 
 
 class StatementBroken(OnelaneError):
     """A kind's statement did not answer each of its jobs once, with a status that it may give."""
 
 
-def apply(connection: Connection, token: int, worker: str, lanes: Mapping[str, Sequence[Entry]]) -> Batch:
-    """Apply the entries of claimed lanes in one transaction.
+def apply(
+    connection: Connection, token: int, worker: str, lanes: Mapping[str, Sequence[Entry]], *, at_once: bool = True
+) -> Batch:
+    """Apply the entries of claimed lanes in one transaction; `at_once` is faster unless something is to be left out.
 
     Raises MustWait, NotKnownYet, StatementBroken, psycopg.Error or what a kind's own code raises: then nothing
     happened, and it was the fault of a job that the ledger does not know yet.
     """
     entries = chain.from_iterable(lanes.values())
-    if all(entry.job is None or entry.job.apply is None for entry in entries):
+    if at_once and all(entry.job is None or entry.job.apply is None for entry in entries):
         try:
-            return _attempt(connection, token, worker, lanes, ahead=True)
-        except _NotAll:
-            pass
+            if batch := _apply_at_once(connection, token, worker, lanes):
+                return batch
         except Exception:
             if _all_ours_and_new(connection, token, lanes):
                 raise
-    return _attempt(connection, token, worker, lanes, ahead=False)
+    return _apply_step_by_step(connection, token, worker, lanes)
 
 
-class _NotAll(Exception):
-    """A lane is not ours, or a job must not be applied."""
-
-
-def _attempt(
-    connection: Connection, token: int, worker: str, lanes: Mapping[str, Sequence[Entry]], *, ahead: bool
-) -> Batch:
-    """One transaction. `ahead` sends step 3 before the answers of steps 1 and 2 are there, which saves two round trips.
-
-    Raises _NotAll if these then say that step 3 was given too much: all is rolled back.
-    """
-    newest = None
+def _apply_at_once(
+    connection: Connection, token: int, worker: str, lanes: Mapping[str, Sequence[Entry]]
+) -> Batch | None:
+    """As if all lanes were ours and no job known. None if a lane is not ours; an error if a job is known."""
+    outbox = None
     with connection.pipeline(), connection.transaction():
-        fenced, known_already = _ask_for_fences(connection, token, lanes), _ask_for_known(connection, lanes)
-        asked = _ask_rounds(connection, lanes) if ahead else []
-        ours, known = dict(fenced), _known(known_already)
-        batch = {lane: [_recognized(e, known, ours[lane]) for e in lanes[lane]] for lane in lanes if lane in ours}
-        if ahead and not _all_to_apply(lanes, batch):
-            raise _NotAll
-        if not ahead:
-            asked = _ask_rounds(connection, batch)
-            newest = connection.execute(query("fence_tokens"), {"lanes": sorted(lanes.keys() - ours)})
-        settled = _settle(batch, asked)
-        outbox = connection.execute(query("record"), _record(settled, worker, token), prepare=True)
-    return Batch(settled, (newest and _single(newest)) or 0, _single(outbox))
-
-
-def _all_to_apply(lanes: Mapping[str, Sequence[Entry]], batch: Mapping[str, Sequence[Entry]]) -> bool:
-    """Whether all lanes are ours, and no job is known but those that come back as dead letters to be applied."""
-    return len(batch) == len(lanes) and all(
-        now is before for lane, entries in lanes.items() for now, before in zip(batch[lane], entries, strict=True)
-    )
+        fenced = _ask_for_fences(connection, token, lanes)
+        asked = _ask_rounds(connection, lanes)
+        if len(fenced.fetchall()) < len(lanes):
+            raise Rollback
+        settled = _settle(lanes, asked)
+        outbox = _record(connection, settled, worker, token)
+    return None if outbox is None else Batch(settled, 0, _single(outbox), all_new=True)
 
 
 def _all_ours_and_new(connection: Connection, token: int, lanes: Mapping[str, Sequence[Entry]]) -> bool:
     with connection.pipeline(), connection.transaction():
+        fenced, known = _ask_for_fences(connection, token, lanes), _ask_for_known(connection, lanes)
+        return len(fenced.fetchall()) == len(lanes) and known.fetchone() is None
+
+
+def _apply_step_by_step(connection: Connection, token: int, worker: str, lanes: Mapping[str, Sequence[Entry]]) -> Batch:
+    with connection.pipeline(), connection.transaction():
         fenced, known_already = _ask_for_fences(connection, token, lanes), _ask_for_known(connection, lanes)
-        return len(fenced.fetchall()) == len(lanes) and known_already.fetchone() is None
+        ours, known = dict(fenced), _known(known_already)
+        batch = {lane: [_recognized(e, known, ours[lane]) for e in lanes[lane]] for lane in lanes if lane in ours}
+        asked = _ask_rounds(connection, batch)
+        newest = connection.execute(query("fence_tokens"), {"lanes": sorted(lanes.keys() - ours)})
+        settled = _settle(batch, asked)
+        outbox = _record(connection, settled, worker, token, known)
+    all_new = not known and len(ours) == len(lanes)
+    return Batch(settled, _single(newest) or 0, _single(outbox), all_new)
 
 
 def _single(cursor: Cursor) -> Any:
@@ -130,19 +136,19 @@ def _ask_for_fences(connection: Connection, token: int, lanes: Iterable[str]) ->
 
 
 def _ask_for_known(connection: Connection, lanes: Mapping[str, Sequence[Entry]]) -> Cursor:
-    cursor = _raw_cursor(connection)
-    ids = [entry.envelope.id for entries in lanes.values() for entry in entries]
-    return cursor.execute(query("known"), {"ids": ids}, prepare=True)
+    envelopes = [entry.envelope for entries in lanes.values() for entry in entries]
+    ids = [job_id for envelope in envelopes for job_id in (envelope.id, _id_if_reused(envelope))]
+    return _raw_cursor(connection).execute(query("known"), {"ids": to_json(ids).decode()}, prepare=True)
 
 
-def _known(cursor: Cursor) -> dict[str, tuple[str, End, bool]]:
+def _known(cursor: Cursor) -> Known:
     return {
         job_id: (digest, End(status, code, message, before, after, repeated=True), forced)
         for job_id, digest, status, code, message, before, after, forced in cursor
     }
 
 
-def _recognized(entry: Entry, known: Mapping[str, tuple[str, End, bool]], newest: int) -> Entry:
+def _recognized(entry: Entry, known: Known, newest: int) -> Entry:
     found = known.get(entry.envelope.id)
     if found is None:
         return entry
@@ -151,9 +157,15 @@ def _recognized(entry: Entry, known: Mapping[str, tuple[str, End, bool]], newest
         if end.status != "replaying":
             return entry.ended(end)
         return entry if forced or newest < entry.envelope.seq else entry.ended(OVERTAKEN)
-    other = replace(entry.envelope, id=f"{entry.envelope.id}~{entry.envelope.digest}")
+    other = replace(entry.envelope, id=_id_if_reused(entry.envelope))
     message = f"the id {entry.envelope.id!r} belongs to a job with another payload"
-    return replace(entry, envelope=other).ended(dead("id_reused", Failure(Fault.PERMANENT, "IdReused", None, message)))
+    end = dead("id_reused", Failure(Fault.PERMANENT, "IdReused", None, message))
+    return replace(entry, envelope=other).ended(replace(end, repeated=other.id in known))
+
+
+def _id_if_reused(envelope: Envelope) -> str:
+    """The id under which the ledger keeps a job whose own id is another job's."""
+    return f"{envelope.id}~{envelope.digest}"
 
 
 OVERTAKEN = dead(
@@ -225,7 +237,7 @@ def _ask(connection: Connection, kind: type[Job], entries: Sequence[Entry]) -> I
     return cursor
 
 
-def _settle(batch: Mapping[str, Sequence[Entry]], asked: Asked) -> dict[str, list[tuple[Entry, End]]]:
+def _settle(batch: Mapping[str, Sequence[Entry]], asked: Asked) -> Settlement:
     ends = {job_id: end for entries, rows in asked for job_id, end in _answers(entries, rows)}
     return {
         lane: [(entry, entry.end or ends.get(entry.envelope.id, MERGED)) for entry in entries]
@@ -233,17 +245,23 @@ def _settle(batch: Mapping[str, Sequence[Entry]], asked: Asked) -> dict[str, lis
     }
 
 
-def _record(settled: Mapping[str, Sequence[tuple[Entry, End]]], worker: str, token: int) -> dict[str, Any]:
-    """What record.sql takes: a row for each job that ended now, and each lane's newest that took effect."""
-    ended = [(entry, end) for pairs in settled.values() for entry, end in pairs if not end.repeated]
-    rows = [entry.ledger_row(end) for entry, end in ended]
+def _record(connection: Connection, settled: Settlement, worker: str, token: int, known: Known | None = None) -> Cursor:
+    """Write the ledger rows of all that ended now; the cursor tells whether the outbox holds anything."""
+    new: list[dict[str, Any]] = []
+    replayed: list[dict[str, Any]] = []
     newest: dict[str, dict[str, Any]] = {}
-    for entry, end in ended:
+    for entry, end in chain.from_iterable(settled.values()):
+        if end.repeated:
+            continue
         e = entry.envelope
+        (replayed if known and e.id in known else new).append(entry.ledger_row(end))
         if end.status in TAKEN_EFFECT and (e.lane not in newest or newest[e.lane]["seq"] < e.seq):
             newest[e.lane] = {"lane": e.lane, "seq": e.seq, "job_id": e.id}
-    newest_rows = list(newest.values())
-    return {"rows": to_json(rows).decode(), "newest": to_json(newest_rows).decode(), "worker": worker, "token": token}
+    by = {"worker": worker, "token": token}
+    if replayed:
+        connection.execute(query("record_replayed"), {"rows": to_json(replayed).decode(), **by})
+    rows = {"rows": to_json(new).decode(), "newest": to_json(list(newest.values())).decode(), **by}
+    return connection.execute(query("record"), rows, prepare=True)
 
 
 def _answers(entries: Sequence[Entry], rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[str, End]]:

@@ -56,6 +56,7 @@ class Drain:
         self._relay = Relay(redis, self._keys, settings)
         self._tally = Tally(redis, self._keys)
         self._deadline = time.monotonic() + settings.slice_ms / 1000
+        self._at_once = True
         self.counts: Counter[str] = Counter()
 
     def run(self) -> Counter[str]:
@@ -98,7 +99,8 @@ class Drain:
             if any(entry.end is not None and holds_after_dead(entry) for entry in entries):
                 self._one_by_one(claim, lanes)
                 return
-            batch = apply(self._session.connection(self._deadline), claim.token, self._worker, lanes)
+            connection = self._session.connection(self._deadline)
+            batch = apply(connection, claim.token, self._worker, lanes, at_once=self._at_once)
         except Outage:
             self._give_back(claim)
             raise
@@ -113,6 +115,7 @@ class Drain:
         self._settle_batch(claim, batch, time.monotonic() - began)
 
     def _settle_batch(self, claim: Claim, batch: Batch, seconds: float) -> None:
+        self._at_once = batch.all_new
         settled = [Settled(lane, pairs) for lane, pairs in batch.ends.items()]
         settled += [Settled(lane.name, then=Park(0)) for lane in claim.lanes if lane.name not in batch.ends]
         self._acknowledge(claim, settled, seconds, batch.newest_token)

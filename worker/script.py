@@ -80,7 +80,9 @@ def run_all(redis: Redis, keys: Keys, calls: Iterable[Call]) -> list[Any]:
 
 
 def _pipelined(redis: Redis, keys: Keys, calls: list[Call]) -> list[Any]:
+    if len(calls) == 1:
+        return [redis.execute_command(*calls[0].command(keys))]  # type: ignore[no-untyped-call]  # redis-py has no types here
     with redis.pipeline(transaction=False) as pipeline:
         for call in calls:
-            pipeline.execute_command(*call.command(keys))  # type: ignore[no-untyped-call]  # redis-py has no types here
+            pipeline.execute_command(*call.command(keys))  # type: ignore[no-untyped-call]  # nor here
         return pipeline.execute()

@@ -1,7 +1,7 @@
--- One ledger row for each job of the batch that has ended; a replayed dead letter gets its row written anew. A lane's
--- fence remembers its newest job that took effect or found nothing to change. Returns whether the outbox holds anything.
+-- One ledger row for each job of the batch that has ended; the ledger's key refuses a job that it knows. A lane's fence
+-- remembers its newest job that took effect or found nothing to change. Returns whether the outbox holds anything.
 WITH ended AS (
-    INSERT INTO onelane.ledger AS l (
+    INSERT INTO onelane.ledger (
         job_id, kind, lane, seq, actor, reason, digest, status, code, message, before, after, attempts, worker, token,
         enqueued_at, body, error_class, sqlstate, error, traceback, first_attempt_at)
     SELECT id, kind, lane, seq, actor, reason, digest, status, code, message, before::jsonb, after::jsonb, attempts,
@@ -11,13 +11,6 @@ WITH ended AS (
         id text, kind text, lane text, seq bigint, actor text, reason text, digest text, status text, code text,
         message text, before text, after text, attempts integer, at bigint, body text, error_class text, sqlstate text,
         error text, traceback text, first_attempt bigint)
-    ON CONFLICT (job_id) DO UPDATE SET
-        seq = excluded.seq, status = excluded.status, code = excluded.code, message = excluded.message,
-        before = excluded.before, after = excluded.after, attempts = excluded.attempts, worker = excluded.worker,
-        token = excluded.token,
-        finished_at = clock_timestamp(), error_class = excluded.error_class, sqlstate = excluded.sqlstate,
-        error = excluded.error, traceback = excluded.traceback, first_attempt_at = excluded.first_attempt_at
-    WHERE l.status = 'replaying'
 ), newest AS (
     UPDATE onelane.fences AS f SET seq = n.seq, job_id = n.job_id
     FROM json_to_recordset(%(newest)s::json) AS n (lane text, seq bigint, job_id text)
