@@ -1,6 +1,8 @@
 """The page docs/settings.md, made of the settings' own declarations.
 
-It is written by `python -m worker.settings_page worker.settings:Settings tasks.settings:TriageSettings > docs/settings.md`.
+    python -m worker.settings_page worker.settings:Settings tasks.settings:TriageSettings > docs/settings.md
+
+A test says when this has to be run again.
 """
 
 import importlib
