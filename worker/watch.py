@@ -9,6 +9,7 @@ Celery's heartbeats; and as it only rings, it needs no care at a crash.
 """
 
 import logging
+import select
 import threading
 import time
 from typing import Any
@@ -29,6 +30,8 @@ from worker.sentinel import Sentinel
 from worker.settings import Settings
 
 TICK_SECONDS = 1.0
+LOOK_SECONDS = 10.0
+"""How often the outbox is looked at without a notification: for what a relay left behind, and nobody has come since."""
 PATIENCE_US = 1_000_000
 """A bell that nobody answered for this long, while no drain is at work, was lost."""
 
@@ -44,6 +47,7 @@ class Watch:
         self._redis: Redis = redis_client(settings)
         self._listening: Connection | None = None
         self._connect_after = 0.0
+        self._look_after = LOOK_SECONDS
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="onelane-watch", daemon=True)
 
@@ -80,8 +84,12 @@ class Watch:
         try:
             if self._listening is None:
                 return self._begin_listening()
-            notified = any(True for _ in self._listening.notifies(timeout=TICK_SECONDS, stop_after=1))
-            return notified or self._outbox_waits(self._listening)
+            # Not notifies(timeout=…), which looks at the clock ten times a second.
+            heard, _, _ = select.select([self._listening], [], [], TICK_SECONDS)
+            if heard:
+                return any(True for _ in self._listening.notifies(timeout=0))
+            self._look_after -= TICK_SECONDS
+            return self._look_after <= 0 and self._outbox_waits(self._listening)
         except psycopg.Error:
             self._listening = None
             self._connect_after = time.monotonic() + TICK_SECONDS
@@ -96,8 +104,8 @@ class Watch:
         self._listening = connection
         return self._outbox_waits(connection)
 
-    @staticmethod
-    def _outbox_waits(connection: Connection) -> bool:
+    def _outbox_waits(self, connection: Connection) -> bool:
+        self._look_after = LOOK_SECONDS
         waiting = connection.execute(query("outbox_waiting")).fetchone()
         return bool(waiting and waiting[0])
 
