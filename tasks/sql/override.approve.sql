@@ -1,4 +1,5 @@
 -- A request is approved. The first approver is kept. It counts at once only if no newer approved request exists for the same seat.
+-- An approval of another time (`approved_at`) is the record of an old one: nobody is told of it now.
 WITH jobs AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(jobs)s::jsonb) AS j (
         _n integer, _job text, _actor text, _reason text, _at timestamptz, sprint_index integer, role text,
@@ -39,7 +40,7 @@ WITH jobs AS MATERIALIZED (
         VALUES (1, requested_by, '<@%%5$s> has approved that <@%%4$s> covers %%1$s in %%2$s for you.'),
                (2, replacement_slack_id, 'You cover %%1$s in %%2$s for <@%%3$s>; <@%%5$s> has approved it.')
     ) AS person (place, slack_id, text)
-    WHERE changed ORDER BY _n, place
+    WHERE changed AND approved_at IS NULL ORDER BY _n, place
 ), followed AS (
     INSERT INTO onelane.outbox (topic, kind, payload, actor, cause)
     SELECT 'job', 'rotation.recompute', jsonb_build_object('sprint_index', sprint_index, 'roles', jsonb_build_array(role)),

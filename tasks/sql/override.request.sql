@@ -1,4 +1,5 @@
 -- Somebody asks for a cover. An equal request that is there keeps its approval: only the replacement's name is refreshed.
+-- A request of another time (`requested_at`) is the record of an old one: nobody is asked to approve it now.
 WITH jobs AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(jobs)s::jsonb) AS j (
         _n integer, _job text, _actor text, _reason text, _at timestamptz, sprint_index integer, role text,
@@ -45,7 +46,7 @@ WITH jobs AS MATERIALIZED (
             sprint_name),
         'ask', 'override', 'override_id', id, 'sprint_index', sprint_index, 'role', role, 'requested_by', requested_by,
         'replacement_slack_id', replacement_slack_id), _actor, _job
-    FROM done WHERE code = 'created'
+    FROM done WHERE code = 'created' AND requested_at IS NULL
 ), copied AS (
     INSERT INTO onelane.outbox (topic, kind, payload, actor, cause)
     SELECT 'job', c.kind, c.payload, 'onelane', min(_job)

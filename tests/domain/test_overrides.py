@@ -175,3 +175,12 @@ def test_requests_of_many_seats_in_one_batch(seat: Desk) -> None:
     ]
     assert [o.after["role"] for o in seat.do_all(list(jobs))] == [job.role for job in jobs]
     assert len(overrides(seat)) == 9
+
+
+def test_the_record_of_an_old_request_and_approval_tells_nobody_but_counts_at_once(seat: Desk) -> None:
+    then = "2030-01-01T00:00:00Z"
+    assert seat.do(RequestOverride.model_validate({**SEAT, "requested_at": then})).code == "created"
+    approval = ApproveOverride.model_validate({**SEAT, "approved_by": ADMIN, "approved_at": then})
+    assert seat.do(approval).code == "approved"
+    assert (seat.effects("admins"), seat.effects("dm")) == ([], [])
+    assert seat.follow_ups() == [RECOMPUTE]
