@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from psycopg import Connection
+from psycopg.errors import UniqueViolation
 from psycopg.rows import namedtuple_row
 from pydantic_core import to_json
 from redis import Redis
@@ -118,5 +119,9 @@ def _bury(connection: Connection, row: Any, error: InvalidJob) -> None:
     at = int(row.created_at.timestamp() * 1_000_000)
     envelope = Envelope(0, row.key, row.kind, "?", row.actor, row.reason, at, "", row.payload)
     entry = Entry(to_json(row.payload), envelope, None, None, 1, at)
-    rows = [entry.ledger_row(dead("invalid", judge(error)))]
-    connection.execute(query("record"), {"rows": to_json(rows).decode(), "worker": "relay", "token": 0})
+    rows = to_json([entry.ledger_row(dead("invalid", judge(error)))]).decode()
+    try:
+        with connection.transaction():
+            connection.execute(query("record"), {"rows": rows, "newest": "[]", "worker": "relay", "token": 0})
+    except UniqueViolation:
+        log.warning("The follow-up %s is refused (%s), and the ledger has its id already.", row.key, error)
