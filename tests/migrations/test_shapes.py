@@ -24,7 +24,7 @@ from tests.migrations.snapshot import (
 from worker.migrate import check, down, migrate, verify
 
 SEED = 20260301
-STARTS = (*SHAPES, "FRESH by hand", *(f"mixture {number}" for number in range(12)))
+STARTS = (*SHAPES, "FRESH by hand", *(f"mixture {number}" for number in range(8)))
 
 
 @pytest.fixture(scope="module")
