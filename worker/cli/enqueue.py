@@ -4,9 +4,7 @@ While Redis is away, jobs go into this host's spool. A Redis that answers, but c
 is queued.
 """
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Annotated
@@ -16,6 +14,7 @@ from redis.exceptions import AuthenticationError
 
 from worker.cli.job_file import hand_in
 from worker.cli.output import Json, complain, print_json, say
+from worker.cli.streams import read_from
 from worker.client import REDIS_AWAY, Client, Handle
 from worker.enqueue import Order, order
 from worker.errors import ConfigurationError, NoOutcome
@@ -66,7 +65,7 @@ def enqueue(  # noqa: PLR0913 - one for each option
         _require_usable_unless_away(client)
         _one(client, made, wait, as_json=as_json)
     else:
-        with _opened(file) as lines:
+        with read_from(file) as lines:
             _require_usable_unless_away(client)
             _many(client, lines, as_json=as_json)
 
@@ -102,19 +101,6 @@ def _many(client: Client, lines: IO[bytes], *, as_json: bool) -> None:
     else:
         say(done.sentence())
     raise typer.Exit(int(bool(done.refused)))
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[IO[bytes]]:
-    if str(file) == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        opened = file.open("rb")
-    except OSError as error:
-        raise typer.BadParameter(f"--file {file} can't be read: {error.strerror}") from None
-    with opened:
-        yield opened
 
 
 def _require_usable_unless_away(client: Client) -> None:
