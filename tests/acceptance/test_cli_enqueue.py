@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import psycopg
-import pytest
 from redis import Redis
 
 from tests.acceptance.onelane import Onelane, until
@@ -104,16 +103,14 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("what", REFUSALS)
-def test_what_is_wrong_with_a_job_is_said_and_nothing_is_queued(
-    onelane: Onelane, lanes: Redis, keys: Keys, what: str
-) -> None:
-    words, sentence = REFUSALS[what]
+def test_what_is_wrong_with_a_job_is_said_and_nothing_is_queued(onelane: Onelane, lanes: Redis, keys: Keys) -> None:
+    assert onelane("lanes", "--wait-empty", "30").code == 0
     clock = lanes.get(keys.named("clock"))
-    done = onelane("enqueue", *words, *BY)  # type: ignore[arg-type]  # one is bytes
-    assert (done.code, done.out) == (1, "")
-    assert done.err.startswith(sentence)
-    assert done.err.count("\n") == 1
+    commands = [["enqueue", *words, *BY] for words, _ in REFUSALS.values()]
+    for (_, sentence), done in zip(REFUSALS.values(), onelane.side_by_side(*commands), strict=True):  # type: ignore[arg-type]
+        assert (done.code, done.out) == (1, ""), sentence
+        assert done.err.startswith(sentence)
+        assert done.err.count("\n") == 1
     assert lanes.exists(keys.lane("page:p")) == 0
     assert lanes.get(keys.named("clock")) == clock
 
@@ -200,18 +197,18 @@ def test_a_file_may_come_from_standard_input_and_the_answer_be_json(
     assert texts(database, page) == names
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        ([], "expected a KIND and its fields, or --file"),
-        (["stamp.write", "--file", "x"], "expected a KIND and its fields, or --file"),
-        (["stamp.write", "page=p"], "expected --actor: who asks for this?"),
-        (["--file", "x", "--wait", "1"], "--wait can't be used"),
-        (["--file", "nowhere.jsonl"], "--file nowhere.jsonl can't be read: No such file or directory"),
-        (["stamp.write", *BY, "--wait", "soon"], "Invalid value for '--wait'"),
-    ],
-)
-def test_a_wrong_option_is_an_exit_code_of_2(onelane: Onelane, words: list[str], sentence: str) -> None:
-    done = onelane("enqueue", *words)
-    assert (done.code, done.out) == (2, "")
-    assert sentence in done.err
+WRONG_OPTIONS = {
+    (): "expected a KIND and its fields, or --file",
+    ("stamp.write", "--file", "x"): "expected a KIND and its fields, or --file",
+    ("stamp.write", "page=p"): "expected --actor: who asks for this?",
+    ("--file", "x", "--wait", "1"): "--wait can't be used",
+    ("--file", "nowhere.jsonl"): "nowhere.jsonl can't be read: No such file or directory",
+    ("stamp.write", *BY, "--wait", "soon"): "Invalid value for '--wait'",
+}
+
+
+def test_a_wrong_option_is_an_exit_code_of_2(onelane: Onelane) -> None:
+    commands = [("enqueue", *words) for words in WRONG_OPTIONS]
+    for sentence, done in zip(WRONG_OPTIONS.values(), onelane.side_by_side(*commands), strict=True):
+        assert (done.code, done.out) == (2, ""), sentence
+        assert sentence in done.err
