@@ -67,7 +67,7 @@ class Damage:
     lost_updates: Mapping[str, int]
     """Changes that somebody was told are done and that are not there, by conflict."""
     harmed: Mapping[str, int]
-    """Wishes that came to harm, by an error or in silence, by conflict."""
+    """Intents that came to harm, by an error or in silence, by conflict."""
     audit_missing: int
     """Changes without an audit row."""
     audit_false: int
