@@ -5,7 +5,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.dead_letters.conftest import Sender
+from tests.dead_letters.conftest import Sender, acts, died
 from tests.integration.kinds import Engrave, Write
 from tests.integration.notebook import Notebook
 from worker.acknowledge import Settled, acknowledge
@@ -15,21 +15,6 @@ from worker.dead_letters import Filter, replay
 from worker.entry import Entry
 from worker.errors import Refused
 from worker.relay import Relay
-
-
-def died(notebook: Notebook, *texts: str, page: str = "p") -> list[str]:
-    """The ids of jobs that died because their texts are faulty; the fault is mended now."""
-    for text in texts:
-        notebook.make_faulty(text, "22000")
-    handles = notebook.enqueue(*(Write(page=page, text=text) for text in texts))
-    notebook.drain_all()
-    for text in texts:
-        notebook.mend(text)
-    return [handle.id for handle in handles]
-
-
-def acts(notebook: Notebook) -> list[tuple[Any, ...]]:
-    return notebook.connection.execute("SELECT actor, act, job_id, reason FROM onelane.acts ORDER BY id").fetchall()
 
 
 def deliver(notebook: Notebook) -> int:
@@ -231,14 +216,6 @@ def test_an_id_that_comes_again_with_another_payload_does_not_end_the_replay_of_
     assert notebook.lines("q") == []
     assert sorted(notebook.ends()) == [("applied", "written"), ("dead", "id_reused")]
     assert notebook.left_in_redis() <= {"alerts"}
-
-
-def test_a_condition_that_is_empty_is_refused_and_never_means_everything() -> None:
-    for fields in ({"ids": ("",)}, {"lane": ""}, {"kind": ""}, {"text": ""}, {"text": "\0"}, {"error": "\udc80"}):
-        with pytest.raises(Refused, match="is no value to look for"):
-            Filter(**fields)
-    with pytest.raises(Refused, match="limit: expected 1 or more, got 0"):
-        Filter(limit=0)
 
 
 def test_nobody_replays_without_a_name(notebook: Notebook) -> None:

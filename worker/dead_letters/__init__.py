@@ -5,7 +5,27 @@ stays until somebody replays it or discards it. Whatever is done goes by one fil
 with who did it and why.
 """
 
+from worker.dead_letters.discard import Discarded, discard
+from worker.dead_letters.edit import Change, edit
 from worker.dead_letters.filter import Filter
-from worker.dead_letters.replay import Replayed, ends_of, replay
+from worker.dead_letters.replay import Replayed, ends_of, replay, replay_steps
+from worker.dead_letters.report import count, lines, report, stats
+from worker.dead_letters.transfer import export_lines, import_lines
 
-__all__ = ["Filter", "Replayed", "ends_of", "replay"]
+__all__ = [
+    "Change",
+    "Discarded",
+    "Filter",
+    "Replayed",
+    "count",
+    "discard",
+    "edit",
+    "ends_of",
+    "export_lines",
+    "import_lines",
+    "lines",
+    "replay",
+    "replay_steps",
+    "report",
+    "stats",
+]

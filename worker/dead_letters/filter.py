@@ -4,7 +4,7 @@ The order is the order of a replay: by number, the partition's one clock. So the
 enqueued, lanes stand by age, and what `list` shows first is what `replay` sends first. `limit` counts in this order.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,7 +23,8 @@ class Filter:
     """Which dead letters are meant: those that fulfil each condition; a condition that is None is none.
 
     `error` is the name of an error class. `text` is sought in the error's message, in any case of letters, and in the
-    job's bytes. Ages are counted from when the job died.
+    job's bytes. Ages are counted from when the job died. `replaying` means those on their way back instead; they are
+    found by id too.
     """
 
     ids: tuple[str, ...] = ()
@@ -35,6 +36,7 @@ class Filter:
     text: str | None = None
     older_than_seconds: float | None = None
     newer_than_seconds: float | None = None
+    replaying: bool = False
     limit: int | None = None
 
     def __post_init__(self) -> None:
@@ -50,27 +52,26 @@ class Filter:
         """Whether there is no condition: all dead letters are meant."""
         return self == Filter(limit=self.limit)
 
-    def chunks(self, connection: Connection, size: int = CHUNK) -> Iterator[list[str]]:
-        """The ids that are found, in order, `size` at a time; each chunk is looked for when it is asked for."""
+    def chunks(self, connection: Connection, size: Callable[[], int] = lambda: CHUNK) -> Iterator[list[str]]:
+        """The ids that are found, in order, `size()` at a time; each chunk is looked for when it is asked for."""
         after, left = (-1, ""), self.limit
         while left is None or left > 0:
-            found = self._after(connection, after, size if left is None else min(size, left))
+            values = self.values(after=after, limit=size() if left is None else min(size(), left))
+            found = connection.execute(query("dead_found"), values, prepare=False).fetchall()
             if not found:
                 return
-            yield [job_id for _, job_id in found]
-            after = found[-1]
+            yield [row[0] for row in found]
+            after = (found[-1][1], found[-1][0])
             left = None if left is None else left - len(found)
 
-    def _after(self, connection: Connection, after: tuple[int, str], limit: int) -> list[tuple[int, str]]:
-        seq, job_id = after
-        values: dict[str, Any] = {
+    def values(self, *, after: tuple[int, str] = (-1, ""), limit: int | None = None) -> dict[str, Any]:
+        """What dead_found.sql takes: the conditions, the last number and id that were seen, and how many more."""
+        return {
             **asdict(self),
             "ids": list(self.ids) or None,
             "older": self.older_than_seconds,
             "newer": self.newer_than_seconds,
-            "after_seq": seq,
-            "after_id": job_id,
+            "after_seq": after[0],
+            "after_id": after[1],
             "limit": limit,
         }
-        rows = connection.execute(query("dead_found"), values, prepare=False)
-        return [(seq, job_id) for job_id, seq in rows]

@@ -1,12 +1,13 @@
 """The outlook: what a replay of a job would meet, and the sentence for whoever can't be replayed."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from psycopg import Connection
 from psycopg.rows import class_row
 
+from worker.dead_letters.filter import Filter
 from worker.query import query
 
 BYTES_ARE_WRONG = {
@@ -28,6 +29,7 @@ class Outlook:
     code: str
     finished_at: datetime
     replays: int
+    edited: bool
     newest_seq: int | None
     newest_id: str | None
     newest_kind: str | None
@@ -49,7 +51,7 @@ class Outlook:
         """Why it can't be replayed; None if it can."""
         if not self.is_dead:
             return self.no_dead_letter()
-        if self.code in BYTES_ARE_WRONG:
+        if self.code in BYTES_ARE_WRONG and not self.edited:
             return BYTES_ARE_WRONG[self.code]
         if self.is_late and not force:
             return f"Its lane has gone on: {self._newest()}. --force replays it all the same, over newer data."
@@ -74,6 +76,19 @@ def outlooks(connection: Connection, ids: Iterable[str], *, lock: bool = False) 
     statement = query("dead_outlook") + (" FOR UPDATE OF l" if lock else "")
     cursor = connection.cursor(row_factory=class_row(Outlook))
     return cursor.execute(statement, {"ids": list(ids)}, prepare=False).fetchall()
+
+
+def unmet(connection: Connection, found: Filter) -> dict[str, str]:
+    """Why jobs that the filter names by id are not found; those that only its limit keeps out are."""
+    missing = dict.fromkeys(found.ids, UNKNOWN)
+    if missing:
+        for ids in replace(found, limit=None).chunks(connection):
+            for job_id in ids:
+                del missing[job_id]
+        for outlook in outlooks(connection, missing):
+            no_match = "It does not match the other conditions."
+            missing[outlook.job_id] = no_match if outlook.is_dead else outlook.no_dead_letter()
+    return missing
 
 
 def spoken(time: datetime) -> str:

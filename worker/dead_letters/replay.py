@@ -16,15 +16,15 @@ refuse with a reason while nothing has happened; and by the batch, under the lan
 What was overtaken in between is a dead letter again. Only `force`, which is kept in the row, passes both.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Self
 
 from psycopg import Connection
 
 from worker.dead_letters.acts import check_operator
 from worker.dead_letters.filter import CHUNK, Filter
-from worker.dead_letters.outlook import UNKNOWN, Outlook, outlooks
+from worker.dead_letters.outlook import Outlook, outlooks, unmet
 from worker.query import query
 
 
@@ -74,36 +74,19 @@ def replay_steps(
     actor: str,
     reason: str | None = None,
     force: bool = False,
-    size: int = CHUNK,
+    size: Callable[[], int] = lambda: CHUNK,
+    dry_run: bool = False,
 ) -> Iterator[Replayed]:
-    """The same, `size` at a time: a step is done when it is asked for."""
+    """The same, `size()` at a time: a step is done when it is asked for. `dry_run` only says what would be done."""
     check_operator(actor, reason)
-    met: set[str] = set()
+    yield Replayed(refused=unmet(connection, found))
     for ids in found.chunks(connection, size):
-        met.update(ids)
         with connection.transaction():
-            step = Replayed.of(outlooks(connection, ids, lock=True), force=force)
-            if step.replayed:
+            step = Replayed.of(outlooks(connection, ids, lock=not dry_run), force=force)
+            if step.replayed and not dry_run:
                 values = {"ids": step.replayed, "force": force, "actor": actor, "reason": reason}
                 connection.execute(query("dead_replay"), values, prepare=False)
         yield step
-    yield Replayed(refused=unmet(connection, found, met))
-
-
-def unmet(connection: Connection, found: Filter, met: Iterable[str]) -> dict[str, str]:
-    """Why jobs that the filter names by id were not found; without those that only its limit keeps out."""
-    missing = dict.fromkeys(found.ids, UNKNOWN)
-    for job_id in met:
-        missing.pop(job_id, None)
-    for outlook in outlooks(connection, missing) if missing else ():
-        missing[outlook.job_id] = (
-            "It does not match the other conditions." if outlook.is_dead else outlook.no_dead_letter()
-        )
-    if missing and found.limit is not None:
-        for ids in replace(found, ids=tuple(missing), limit=None).chunks(connection):
-            for job_id in ids:
-                del missing[job_id]
-    return missing
 
 
 def ends_of(connection: Connection, ids: Iterable[str]) -> dict[str, str]:

@@ -1,8 +1,10 @@
 -- The dead letters that a filter finds, in the order of a replay: lowest number first. A condition that is null is none; it
--- costs nothing, since the statement is planned with the values at hand. Letters on their way back are found by id only.
-SELECT job_id, seq
+-- costs nothing, since the statement is planned with the values at hand. Letters on their way back are found by id, or if
+-- they are asked for.
+SELECT job_id, seq, lane, kind, code, error_class, sqlstate, finished_at
 FROM onelane.ledger
-WHERE (status = 'dead' OR (status = 'replaying' AND %(ids)s::text[] IS NOT NULL))
+WHERE ((status = 'dead' AND NOT %(replaying)s::boolean)
+        OR (status = 'replaying' AND (%(replaying)s::boolean OR %(ids)s::text[] IS NOT NULL)))
     AND (%(ids)s::text[] IS NULL OR job_id = ANY (%(ids)s))
     AND (%(lane)s::text IS NULL OR lane = %(lane)s)
     AND (%(kind)s::text IS NULL OR kind = %(kind)s)

@@ -1,0 +1,41 @@
+"""What stays in the outbox is found by a watch, though nobody has notified it."""
+
+from tests.dead_letters.conftest import Sender, died
+from tests.integration.kinds import Write
+from tests.integration.notebook import Notebook, eventually
+from worker.relay import Relay
+from worker.watch import Watch
+
+
+def is_called(notebook: Notebook) -> bool:
+    return bool(notebook.redis.exists(notebook.keys.named("bell")))
+
+
+def test_a_replay_that_its_claimed_lane_kept_out_calls_a_worker(notebook: Notebook, send_back: Sender) -> None:
+    (job_id,) = died(notebook, "a")
+    worker = notebook.worker()
+    notebook.enqueue(Write(page="p", text="b"))
+    claim = worker.claimer().claim()
+    send_back(job_id)
+    assert Relay(notebook.redis, notebook.keys, notebook.settings).deliver(notebook.connection) == 0
+    watch = Watch(notebook.settings)
+    watch.start()
+    try:
+        eventually(lambda: is_called(notebook), "the first bell, at the beginning")
+        notebook.redis.delete(notebook.keys.named("bell"))
+        notebook.script("park", "page:p", claim.token, 1000, "", 0, lane="page:p")  # type: ignore[union-attr]
+        notebook.redis.zrem(notebook.keys.named("ready"), "page:p")
+        eventually(lambda: is_called(notebook), "a bell for what stayed in the outbox")
+        notebook.drain_all(worker)
+    finally:
+        watch.stop()
+    assert notebook.lines("p")[0] == "a"
+
+
+def test_nobody_is_called_for_an_empty_outbox(notebook: Notebook) -> None:
+    watch = Watch(notebook.settings)
+    watch._begin_listening()
+    assert watch._listen() is False
+    assert watch._listening is not None
+    watch._listening.close()
+    watch._redis.close()
