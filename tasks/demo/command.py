@@ -24,11 +24,12 @@ def demo(
         bool, typer.Option("--json", help="Answer with JSON; the story goes to standard error.")
     ] = False,
 ) -> None:
-    """See today's five kinds of error happen, and vanish; on real services of its own, in less than a minute.
+    """See today's five kinds of error happen, and vanish, in under a minute.
 
-    Eight bots write to a database of the bot's legacy shape as they do today. Then they enqueue the same intents as
-    jobs, while a worker is killed, a table is locked, and poison lies in the lanes. SQL compares what everybody was
-    told with what PostgreSQL really changed. Exit code 0 only if nothing was lost, repeated, reordered or told wrongly.
+    Eight bots write to a database of the bot's legacy shape as they do today.
+    Then the same intents go through lanes, while a worker is killed, a table is
+    locked, and poison lies in wait. SQL compares what everybody was told with
+    what PostgreSQL really changed. Exit code 0 only if all of it holds.
     """
     from tasks.demo.show import show  # noqa: PLC0415 - only who plays it needs it
 
