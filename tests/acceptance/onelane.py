@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,6 +57,11 @@ class Onelane:
             check=False,
         )
         return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def side_by_side(self, *commands: Sequence[str]) -> list[Done]:
+        """Run commands that have nothing to do with each other at the same time."""
+        with ThreadPoolExecutor(4) as pool:
+            return list(pool.map(lambda words: self(*words), commands))
 
     def start(self, *words: str, log: Path | None = None) -> subprocess.Popen[bytes]:
         """Start a command that goes on; in a session of its own, as a terminal would."""

@@ -6,8 +6,6 @@ What is applied twice shows twice: each job adds a row.
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-import psycopg
-
 from worker import Job
 
 TABLES = """
@@ -75,5 +73,7 @@ class StuckStamp(OnPage, kind="stamp.stuck"):
 
 def make_tables(url: str) -> None:
     """Make the tables of these kinds."""
+    import psycopg  # noqa: PLC0415 - `onelane enqueue` loads this file, and is to stay light
+
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(TABLES)

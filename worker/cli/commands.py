@@ -73,7 +73,7 @@ def _imported(place: str) -> Any:
 def _loaded(added: EntryPoint) -> Any:
     try:
         return added.load()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
         raise ConfigurationError(f"The command {added.name!r} ({added.value}) can't be loaded: {error}.") from error
 
 
