@@ -56,7 +56,7 @@ def unreachable(settings: Settings, error: psycopg.Error) -> str:
     except psycopg.ProgrammingError:
         return "ONELANE_DATABASE_URL is not a PostgreSQL URL; expected postgresql://user:password@host:port/database."
     where = f"{parts.get('dbname') or 'the default database'} at {parts.get('host') or 'the local socket'}"
-    text = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     password = parts.get("password")
     if password:
         text = text.replace(str(password), "…")
