@@ -122,11 +122,11 @@ def test_what_comes_and_goes_is_one_incident(alerts: Alerts, make_sentinel: Make
     for _ in range(20):
         alerts.begin("outage:broker", "The broker is away.")
         patient.round()
+        assert set(alerts.open()) == {"outage:broker"}
         alerts.end("outage:broker", "The broker is back.")
         patient.round()
     assert alerts.open() == {}, "while it seems over it is not open"
     until_told(receiver, "outage has begun")
-    make_sentinel().leave()
     impatient = make_sentinel()
     patient._redis.delete(patient._keys.named("guard"))
     impatient.round()
