@@ -1,7 +1,8 @@
 """What can be wrong in the bot's rows, and what mends it: the one list that `check` counts by and `up` repairs by.
 
 Each kind is a condition for the rows concerned. Those that can be mended are changed, those that can't are removed;
-both are kept in `onelane.archive` as they were. The order matters: a twin is judged after its row has proved sound.
+both are kept in `onelane.archive` as they were. The order matters: a twin is judged after its row has proved sound, and
+a row is known by its key until the last change to it.
 """
 
 import re
@@ -122,17 +123,17 @@ DIRT = (
     ),
     Dirt(
         "current_state",
+        "state of a sprint that does not exist",
+        f"t.sprint_index IS NOT NULL AND {_NO_SPRINT}",
+        "sprint_index = NULL",
+    ),
+    Dirt(
+        "current_state",
         "state under another id than 1, and none under 1",
         "NOT EXISTS (SELECT FROM current_state o WHERE o.id = 1) AND t.id = (SELECT max(o.id) FROM current_state o)",
         "id = 1",
     ),
     Dirt("current_state", "more than one state row", "t.id <> 1"),
-    Dirt(
-        "current_state",
-        "state of a sprint that does not exist",
-        f"t.sprint_index IS NOT NULL AND {_NO_SPRINT}",
-        "sprint_index = NULL",
-    ),
     Dirt("audit_logs", "audit operation outside the four", _outside("operation", OPERATIONS)),
 )
 """All that stands in the way, in the order of repair."""

@@ -1,8 +1,8 @@
 """Mends rows, keeps each as it was, and puts them back.
 
-A row that is removed or changed goes to `onelane.archive` and into the bot's audit, in the same statement. Suspects are
-looked for first, which may take long and locks nothing. Then the table is locked against writers and the suspects alone
-are judged again: what is judged is what is changed.
+A row that is removed or changed goes to `onelane.archive` and into the bot's audit, in the same statement. Suspects of
+every kind are looked for first, which may take long and locks nothing. Then the tables are locked against writers and
+the suspects alone are judged again, kind by kind: what is judged is what is changed.
 
 Whichever step finds a row, it is archived under `HOME`: only when that step is undone has the table no constraint of
 ours any more, so that every row can come back.
@@ -11,6 +11,7 @@ ours any more, so that every row can come back.
 # ruff: noqa: S608 - every part of these statements is written in this package
 
 from collections.abc import Iterable
+from typing import Any
 
 from tasks.adopt import catalog
 from tasks.adopt.dirt import Dirt, possible
@@ -23,17 +24,21 @@ ACTOR = "onelane"
 
 def repair(surgery: Surgery, dirt: Iterable[Dirt]) -> None:
     """Mend each kind of dirt, in order."""
-    for kind in possible(surgery.connection, dirt):
-        key = KEY_OF[kind.table]
-        found = surgery.connection.execute(f"SELECT t.{key} FROM {kind.table} t WHERE {kind.where}").fetchall()
-        if found:
+    suspects = [(kind, _suspects(surgery, kind)) for kind in possible(surgery.connection, dirt)]
+    for kind, keys in suspects:
+        if keys:
             surgery.execute(f"LOCK TABLE {kind.table} IN SHARE ROW EXCLUSIVE MODE")
-            suspects = [row[0] for row in found]
-            statement = _change(kind, key) if kind.change else _removal(kind, key)
-            surgery.execute(statement, {"what": kind.what, "step": HOME, "suspects": suspects})
+            statement = _change(kind) if kind.change else _removal(kind)
+            surgery.execute(statement, {"what": kind.what, "step": HOME, "suspects": keys})
 
 
-def _removal(kind: Dirt, key: str) -> str:
+def _suspects(surgery: Surgery, kind: Dirt) -> list[Any]:
+    rows = surgery.connection.execute(f"SELECT t.{KEY_OF[kind.table]} FROM {kind.table} t WHERE {kind.where}")
+    return [key for (key,) in rows]
+
+
+def _removal(kind: Dirt) -> str:
+    key = KEY_OF[kind.table]
     return f"""WITH gone AS (
     DELETE FROM {kind.table} t WHERE t.{key} = ANY (%(suspects)s) AND ({kind.where})
     RETURNING t.{key} AS place, to_jsonb(t) AS old),
@@ -42,7 +47,8 @@ kept AS (INSERT INTO onelane.archive (table_name, record, action, reason, step)
 {_audit(kind.table, "DELETE", "%(what)s", "gone")}"""
 
 
-def _change(kind: Dirt, key: str) -> str:
+def _change(kind: Dirt) -> str:
+    key = KEY_OF[kind.table]
     return f"""WITH was AS (
     SELECT t.{key} AS place, to_jsonb(t) AS old FROM {kind.table} t
     WHERE t.{key} = ANY (%(suspects)s) AND ({kind.where})),
