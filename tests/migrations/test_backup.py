@@ -17,6 +17,7 @@ from tests.databases import name_of
 from tests.migrations.fill import fill
 from tests.migrations.shapes import build
 from tests.migrations.snapshot import catalog_of, rows_of
+from worker.embedded.postgres import find_postgres_bin
 from worker.errors import ConfigurationError
 from worker.migrate import back_up, backup, migrate
 
@@ -118,8 +119,10 @@ def test_a_directory_that_can_not_be_made_is_named(empty_database_url: str, tmp_
         back_up(empty_database_url, tmp_path / "file" / "sub")
 
 
-def test_a_server_newer_than_every_pg_dump_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the two ways on."""
-    monkeypatch.setenv("PATH", "/nowhere")
+def test_the_programs_of_the_servers_own_version_are_taken_else_the_next_newer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Out of all that are there, wherever they lie; without any there are two ways on."""
+    monkeypatch.setenv("PATH", str(find_postgres_bin()))
+    assert [backup._programs(server).version for server in (16, 18)] == [16, 18]
+    assert backup._programs(15).version >= 15
     with pytest.raises(ConfigurationError, match=r"No pg_dump of version 99 or newer was found: install .*--no-backup"):
         backup._programs(99)

@@ -121,6 +121,42 @@ def test_a_lock_that_is_held_delays_up_and_nobody_else(empty_database_url: str) 
         assert running.result() == [entry.step for entry in status(url)]
 
 
+def test_a_large_tables_index_is_built_while_others_write(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction that has written and goes on holds up the build, and the build holds up no writer."""
+    monkeypatch.setattr("tasks.adopt.table_step.LARGE_BYTES", 0)
+    url = empty_database_url
+    build(url, "S1")
+    write = "INSERT INTO overrides (sprint_index, role, requested_by, replacement_slack_id) VALUES (1, 'po', %s, 'U2')"
+    building = (
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CREATE UNIQUE INDEX CONCURRENTLY%'"
+        " AND wait_event_type = 'Lock' AND datname = current_database())"
+    )
+    with (
+        psycopg.connect(url) as holder,
+        psycopg.connect(url, autocommit=True) as writer,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        writer.execute(
+            "INSERT INTO sprints (sprint_name, start_date, end_date, sprint_index)"
+            " VALUES ('A', '2030-01-01', '2030-01-14', 1)"
+        )
+        writer.execute("SET lock_timeout = '100ms'")
+        holder.execute(write, ("U1",))
+        running = pool.submit(migrate, url)
+        try:
+            deadline = time.monotonic() + 30
+            while writer.execute(building).fetchone() != (True,):
+                assert time.monotonic() < deadline
+            writer.execute(write, ("U3",))
+        finally:
+            holder.commit()
+        assert running.result() == STEPS
+    assert verify(url) == []
+    assert {row["requested_by"] for row in rows_of(url)["overrides"].values()} == {"U1", "U3"}
+
+
 def test_a_rehearsal_changes_nothing_and_shows_the_rows(empty_database_url: str) -> None:
     """`--dry-run`: every step with its statements, all rolled back."""
     url = empty_database_url

@@ -1,8 +1,8 @@
 """A backup before a migration: a `pg_dump` of the whole database, with its checksum, read back before it counts.
 
 The whole database, so that what is restored fits together: the adopted tables, their keys, and the marks of the steps
-that were applied by then. `pg_dump` must not be older than the server: the one on PATH is taken if it is new enough,
-else the one of the embedded PostgreSQL.
+that were applied by then. `pg_dump` should be of the server's version, and must not be older: it is looked for on PATH,
+where Debian installs it, and in the embedded PostgreSQL.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,7 +54,8 @@ def back_up(database_url: str, directory: Path, modules: Sequence[str] | None = 
         present = [name for name in tables if _scalar(connection, "SELECT to_regclass(%s) IS NOT NULL", name)]
         if not present:
             return None
-        programs = _programs(connection.info.server_version // 10000)
+        server = connection.info.server_version // 10000
+        programs = _programs(server)
         largest = _scalar(connection, "SELECT sum(pg_table_size(oid)) FROM pg_class WHERE relkind IN ('r', 'm')")
         database = re.sub(r"[^\w.-]", "_", connection.info.dbname)
     file = _place(directory, int(largest)) / f"{database}-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}.dump"
@@ -68,7 +70,7 @@ def back_up(database_url: str, directory: Path, modules: Sequence[str] | None = 
     except ConfigurationError:
         file.unlink(missing_ok=True)
         raise
-    return Backup(file, digest, file.stat().st_size, _restore(programs, database_url, file))
+    return Backup(file, digest, file.stat().st_size, _restore(programs, server, database_url, file))
 
 
 def _scalar(connection: psycopg.Connection[Any], statement: str, *parameters: str) -> Any:
@@ -76,20 +78,31 @@ def _scalar(connection: psycopg.Connection[Any], statement: str, *parameters: st
     return row and row[0]
 
 
-def _programs(server: int) -> Path:
-    """The directory of a pg_dump that is no older than the server."""
+@dataclass(frozen=True, order=True)
+class _Programs:
+    """Where a pg_dump lies, with its psql and pg_restore, and of which major version they are."""
+
+    version: int
+    directory: Path
+
+    def __getitem__(self, name: str) -> str:
+        return str(self.directory / name)
+
+
+def _programs(server: int) -> _Programs:
+    """The programs of the server's own version; else the next newer ones, as an older pg_dump refuses."""
     on_path = shutil.which("pg_dump")
-    if on_path and _major(on_path) >= server:
-        return Path(on_path).parent
-    try:
-        embedded = find_postgres_bin()
-    except ConfigurationError:
-        embedded = None
-    if embedded is not None and _major(str(embedded / "pg_dump")) >= server:
-        return embedded
-    raise ConfigurationError(
-        f"No pg_dump of version {server} or newer was found: install the PostgreSQL client, or use --no-backup."
-    )
+    places = [Path(on_path).parent] if on_path else []
+    places += Path("/usr/lib/postgresql").glob("*/bin")
+    with suppress(ConfigurationError):
+        places += find_postgres_bin().parent.parent.glob("*/bin")
+    found = [_Programs(_major(str(place / "pg_dump")), place) for place in places if (place / "pg_dump").is_file()]
+    fitting = [programs for programs in found if programs.version >= server]
+    if not fitting:
+        raise ConfigurationError(
+            f"No pg_dump of version {server} or newer was found: install the PostgreSQL client, or use --no-backup."
+        )
+    return min(fitting)
 
 
 def _major(program: str) -> int:
@@ -113,11 +126,11 @@ def _place(directory: Path, needed: int) -> Path:
     return directory.resolve()
 
 
-def _dump(programs: Path, database_url: str, file: Path) -> None:
+def _dump(programs: _Programs, database_url: str, file: Path) -> None:
     conninfo, password = _apart(database_url)
     os.close(os.open(file, os.O_CREAT | os.O_EXCL, 0o600))
     done = subprocess.run(
-        [str(programs / "pg_dump"), "--format=custom", "--no-password", f"--file={file}", f"--dbname={conninfo}"],
+        [programs["pg_dump"], "--format=custom", "--no-password", f"--file={file}", f"--dbname={conninfo}"],
         env={**os.environ, **password},
         capture_output=True,
         text=True,
@@ -134,9 +147,9 @@ def _apart(database_url: str, **other: str) -> tuple[str, dict[str, str]]:
     return make_conninfo("", **{**target, **other}), password
 
 
-def _read_back(programs: Path, file: Path, tables: Sequence[str]) -> None:
+def _read_back(programs: _Programs, file: Path, tables: Sequence[str]) -> None:
     """Read every block, and find the rows of every adopted table in it."""
-    restore = str(programs / "pg_restore")
+    restore = programs["pg_restore"]
     read = subprocess.run([restore, f"--file={os.devnull}", str(file)], capture_output=True, text=True, check=False)
     listed = subprocess.run([restore, "--list", str(file)], capture_output=True, text=True, check=False)
     if read.returncode or listed.returncode:
@@ -151,12 +164,16 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(dump, "sha256").hexdigest()
 
 
-def _restore(programs: Path, database_url: str, file: Path) -> str:
-    """Make a database, fill it; stop at the first error. Both programs ask for the password."""
+def _restore(programs: _Programs, server: int, database_url: str, file: Path) -> str:
+    """Make a database, fill it; both programs ask for the password.
+
+    It stops at the first error, unless the programs are newer than the server and set things that it does not know.
+    """
     here, _ = _apart(database_url)
     there, _ = _apart(database_url, dbname=RESTORED)
-    make = [str(programs / "psql"), f"--dbname={here}", f"--command=CREATE DATABASE {RESTORED} TEMPLATE template0"]
-    fill = [str(programs / "pg_restore"), "--no-owner", "--exit-on-error", f"--dbname={there}", str(file)]
+    strict = ["--exit-on-error"] if programs.version == server else []
+    make = [programs["psql"], f"--dbname={here}", f"--command=CREATE DATABASE {RESTORED} TEMPLATE template0"]
+    fill = [programs["pg_restore"], "--no-owner", *strict, f"--dbname={there}", str(file)]
     return f"{shlex.join(make)} && {shlex.join(fill)}"
 
 
