@@ -11,6 +11,7 @@ from redis import Redis
 from tests.acceptance import stamps
 from tests.acceptance.onelane import Onelane, interrupt, until
 from worker.lane import Keys
+from worker.settings import Settings
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +52,12 @@ def lanes(onelane: Onelane) -> Iterator[Redis]:
     """The Redis of the running `up`."""
     with Redis.from_url(onelane.services()["redis_url"]) as redis:
         yield redis
+
+
+@pytest.fixture(scope="session")
+def settings(onelane: Onelane) -> Settings:
+    """The settings that find the running `up`."""
+    return Settings.load(data_dir=onelane.directory / ".onelane")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,9 @@ import psycopg
 from redis import Redis
 
 from tests.acceptance.onelane import Onelane, until
+from worker.intervention import Interventions
 from worker.lane import Keys
+from worker.settings import Settings
 
 BY = ("--actor", "U0EXAMPLE09")
 
@@ -124,14 +126,16 @@ def test_an_id_of_another_payload_is_refused(onelane: Onelane, database: psycopg
     assert texts(database, page) == ["first"]
 
 
-def test_a_full_lane_is_refused(onelane: Onelane, lanes: Redis, keys: Keys, page: str) -> None:
+def test_a_full_lane_is_refused(onelane: Onelane, settings: Settings, lanes: Redis, keys: Keys, page: str) -> None:
     small = onelane.with_settings(ONELANE_LANE_LIMIT="2")
-    words = ("enqueue", "stamp.slow", f"page={page}", "text=t", "seconds=1", *BY)
-    codes = [small(*words).code for _ in range(2)]
-    done = small(*words)
-    assert (codes, done.code) == ([0, 0], 1)
-    assert done.err == f"lane: 'page:{page}' is full (2 jobs wait in it); try again later\n"
+    words = ("enqueue", "stamp.slow", f"page={page}", "text=t", "seconds=2", *BY)
+    assert small(*words).code == 0
+    by_hand = Interventions(lanes, settings, "tests")
+    by_hand.hold(f"page:{page}", "so that it fills up", None)
+    full = until(lambda: done if (done := small(*words)).code else None, "a full lane")
+    assert (full.code, full.err) == (1, f"lane: 'page:{page}' is full (2 jobs wait in it); try again later\n")
     assert lanes.llen(keys.lane(f"page:{page}")) == 2
+    by_hand.resume(f"page:{page}")
 
 
 def test_bytes_that_are_no_job_become_a_dead_letter_that_keeps_them_and_the_lane_goes_on(

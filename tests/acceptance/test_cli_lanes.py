@@ -9,12 +9,16 @@ import psycopg
 import pytest
 from redis import Redis
 
-from tests.acceptance.onelane import Done, Onelane, interrupt, until
+from tests.acceptance import stamps
+from tests.acceptance.onelane import Onelane, interrupt, until
+from worker.client import Client
 from worker.intervention import Interventions
 from worker.lane import Keys
+from worker.lane_book import LaneBook
 from worker.settings import Settings
 
 BY = ("--actor", "U0EXAMPLE09")
+Enqueue = Callable[..., None]
 NOWHERE = "No job waits in a lane 'page:nowhere'; see `onelane lanes`.\n"
 
 
@@ -25,29 +29,34 @@ def lane(page: str) -> str:
 
 
 @pytest.fixture
-def enqueue(onelane: Onelane, page: str) -> Callable[..., Done]:
+def enqueue(settings: Settings, page: str) -> Enqueue:
     """Enqueue a job on this test's page; its text is its id's end."""
+    client = Client(settings)
 
-    def one(kind: str, text: str, *more: str) -> Done:
-        done = onelane("enqueue", kind, f"page={page}", f"text={text}", *more, *BY, "--id", f"{page}-{text}")
-        assert done.code == 0, done.err
-        return done
+    def one(kind: type[stamps.OnPage], text: str, **fields: float) -> None:
+        client.enqueue(kind(page=page, text=text, **fields), actor="U0EXAMPLE09", id=f"{page}-{text}")
 
     return one
 
 
 @pytest.fixture
 def stuck(
-    onelane: Onelane, database: psycopg.Connection, lanes: Redis, lane: str, page: str, enqueue: Callable[..., Done]
+    settings: Settings, database: psycopg.Connection, lanes: Redis, keys: Keys, lane: str, page: str, enqueue: Enqueue
 ) -> Iterator[None]:
     """A lane whose head has failed, parked for longer than this test takes; two good jobs stand behind."""
-    enqueue("stamp.stuck", "head")
-    enqueue("stamp.write", "second")
-    enqueue("stamp.write", "third")
-    until(lambda: seconds_parked(onelane, lane) > 5, "the head to fail", 60)
+    enqueue(stamps.StuckStamp, "head")
+    enqueue(stamps.Stamp, "second")
+    enqueue(stamps.Stamp, "third")
+    book = LaneBook(lanes, keys)
+    late = timedelta(seconds=10)
+    until(
+        lambda: (now := book.lane(lane)).state == "parked" and now.due - datetime.now(UTC) > late,
+        "the head to fail",
+        90,
+    )
     yield
     database.execute("INSERT INTO unstuck VALUES (%s) ON CONFLICT DO NOTHING", [page])
-    Interventions(lanes, Settings(redis_url=onelane.services()["redis_url"]), "tests").resume(lane)
+    Interventions(lanes, settings, "tests").resume(lane)
 
 
 def show(onelane: Onelane, lane: str) -> dict[str, Any]:
@@ -56,14 +65,6 @@ def show(onelane: Onelane, lane: str) -> dict[str, Any]:
     assert done.code == 0, done.err
     found: dict[str, Any] = done.json
     return found
-
-
-def seconds_parked(onelane: Onelane, lane: str) -> float:
-    """For how long a lane is parked still; 0 when it isn't."""
-    found = show(onelane, lane)
-    if found["state"] != "parked":
-        return 0.0
-    return (datetime.fromisoformat(found["next_try"]) - datetime.now(UTC)).total_seconds()
 
 
 def texts(database: psycopg.Connection, page: str) -> list[str]:
@@ -82,16 +83,16 @@ def end_of(database: psycopg.Connection, job_id: str) -> tuple[str, str, str | N
 
 
 def test_a_held_lane_stands_still_until_it_is_resumed_and_goes_on_in_order(
-    onelane: Onelane, database: psycopg.Connection, enqueue: Callable[..., Done], page: str, lane: str
+    onelane: Onelane, database: psycopg.Connection, enqueue: Enqueue, page: str, lane: str
 ) -> None:
-    enqueue("stamp.slow", "one", "seconds=2")
+    enqueue(stamps.SlowStamp, "one", seconds=2)
     held = onelane("lane", "hold", lane, "--reason", "the data is being mended", "--actor", "U0ADMIN")
     assert (held.code, held.err) == (0, "")
     assert re.fullmatch(rf"{lane} is held until `onelane lane resume {lane}`\. Jobs in it: \d\.\n", held.out)
     before = texts(database, page)
 
     for text in ("two", "three", "four"):
-        enqueue("stamp.write", text)
+        enqueue(stamps.Stamp, text)
     found = show(onelane, lane)
     assert (found["state"], found["held"]["why"], found["held"]["by"], found["held"]["until"]) == (
         "held", "the data is being mended", "U0ADMIN", None,
@@ -112,11 +113,9 @@ def test_a_held_lane_stands_still_until_it_is_resumed_and_goes_on_in_order(
     assert texts(database, page) == ["one", "two", "three", "four"]
 
 
-def test_a_hold_has_an_end_if_it_is_given_one(
-    onelane: Onelane, enqueue: Callable[..., Done], lane: str, page: str
-) -> None:
-    enqueue("stamp.slow", "one", "seconds=2")
-    enqueue("stamp.write", "two")
+def test_a_hold_has_an_end_if_it_is_given_one(onelane: Onelane, enqueue: Enqueue, lane: str, page: str) -> None:
+    enqueue(stamps.SlowStamp, "one", seconds=2)
+    enqueue(stamps.Stamp, "two")
     done = onelane("lane", "hold", lane, "--reason", "a moment", "--for", "5s")
     assert (done.code, done.out[: len(lane) + 20]) == (0, f"{lane} is held for 5.0 s. ")
     held = show(onelane, lane)
@@ -129,16 +128,16 @@ def test_a_batch_that_a_worker_has_in_hand_ends_before_the_lane_stands_still(
     lanes: Redis,
     keys: Keys,
     database: psycopg.Connection,
-    enqueue: Callable[..., Done],
+    enqueue: Enqueue,
     page: str,
     lane: str,
 ) -> None:
-    enqueue("stamp.slow", "one", "seconds=1.5")
+    enqueue(stamps.SlowStamp, "one", seconds=1.5)
     until(lambda: lanes.zscore(keys.named("claimed"), lane), "the claim")
     found = show(onelane, lane)
     assert found["state"] == "claimed"
     assert re.fullmatch(r"worker[12]@\S+/[0-9a-f-]{36}", found["claimed_by"])
-    enqueue("stamp.write", "two")
+    enqueue(stamps.Stamp, "two")
     held = onelane("lane", "hold", lane, "--reason", "wait")
     assert held.out == f"{lane} is held until `onelane lane resume {lane}`. Jobs in it: 1.\n"
     assert texts(database, page) == ["one"]
@@ -232,9 +231,9 @@ def test_cancel_ends_the_head_of_a_parked_lane_at_once(
 
 
 def test_cancel_says_when_it_is_too_late(
-    onelane: Onelane, lanes: Redis, keys: Keys, enqueue: Callable[..., Done], page: str, lane: str
+    onelane: Onelane, lanes: Redis, keys: Keys, enqueue: Enqueue, page: str, lane: str
 ) -> None:
-    enqueue("stamp.slow", "one", "seconds=1")
+    enqueue(stamps.SlowStamp, "one", seconds=1)
     until(lambda: lanes.zscore(keys.named("claimed"), lane), "the claim")
     done = onelane("cancel", f"{page}-one")
     assert (done.code, done.err) == (1, f"Too late: a worker had it in hand. Stamped one on {page}, slowly.\n")
@@ -244,14 +243,14 @@ def test_cancel_says_when_it_is_too_late(
 
 
 def test_wait_empty_ends_when_no_job_waits_and_says_why_when_jobs_stay(
-    onelane: Onelane, database: psycopg.Connection, enqueue: Callable[..., Done], page: str, lane: str
+    onelane: Onelane, database: psycopg.Connection, enqueue: Enqueue, page: str, lane: str
 ) -> None:
-    enqueue("stamp.slow", "one", "seconds=1")
+    enqueue(stamps.SlowStamp, "one", seconds=1)
     done = onelane("lanes", "--wait-empty", "60")
     assert (done.code, done.out, done.err) == (0, "", "")
     assert texts(database, page) == ["one"]
 
-    enqueue("stamp.slow", "two", "seconds=3")
+    enqueue(stamps.SlowStamp, "two", seconds=3)
     done = onelane("lanes", "--wait-empty", "0.5")
     assert done.code == 1
     assert re.fullmatch(
@@ -259,7 +258,7 @@ def test_wait_empty_ends_when_no_job_waits_and_says_why_when_jobs_stay(
     )
 
     assert onelane("lane", "hold", lane, "--reason", "stay").code == 0
-    enqueue("stamp.write", "three")
+    enqueue(stamps.Stamp, "three")
     began = datetime.now(UTC)
     done = onelane("lanes", "--wait-empty", "60")
     assert (done.code, datetime.now(UTC) - began < timedelta(seconds=30)) == (1, True)
@@ -279,11 +278,11 @@ def test_follow_ups_in_the_outbox_are_waited_for(onelane: Onelane, database: psy
     assert sorted(texts(database, "outbox")) == ["s", "t"]
 
 
-def test_watch_looks_again_until_ctrl_c(onelane: Onelane, enqueue: Callable[..., Done], lane: str) -> None:
+def test_watch_looks_again_until_ctrl_c(onelane: Onelane, enqueue: Enqueue, lane: str) -> None:
     log = onelane.directory / "watch"
     watching = onelane.start("lanes", "--watch", log=log)
     until(lambda: "Jobs waiting: " in log.read_text(), "the first look")
-    enqueue("stamp.slow", "one", "seconds=3")
+    enqueue(stamps.SlowStamp, "one", seconds=3)
     until(lambda: lane in log.read_text(), "the lane")
     assert interrupt(watching) == 0
     assert "Traceback" not in log.read_text()
