@@ -156,7 +156,8 @@ def _recognized(entry: Entry, known: Known, newest: int) -> Entry:
     if digest == entry.envelope.digest:
         if end.status != "replaying":
             return entry.ended(end)
-        return entry if forced or newest <= entry.envelope.seq else entry.ended(OVERTAKEN)
+        is_late = newest > entry.envelope.seq and not forced and entry.end is None
+        return entry.ended(OVERTAKEN) if is_late else entry
     other = replace(entry.envelope, id=_id_if_reused(entry.envelope))
     message = f"the id {entry.envelope.id!r} belongs to a job with another payload"
     end = dead("id_reused", Failure(Fault.PERMANENT, "IdReused", None, message))
