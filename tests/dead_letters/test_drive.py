@@ -1,9 +1,11 @@
 """A drive: its pace, its stop after failures, and what it leaves to the workers."""
 
+import threading
 import time
 from collections import Counter
 
 import pytest
+from psycopg import Connection
 
 from tests.dead_letters.conftest import bury, draining
 from tests.integration.kinds import Write
@@ -16,10 +18,9 @@ from worker.redis_client import redis_client
 
 def drive(notebook: Notebook, **options: float) -> Drive:
     """A drive over everything."""
-    with connect(notebook.settings) as connection:
-        made = Drive(notebook.settings, connection, notebook.redis, **options)  # type: ignore[arg-type]  # by name
-        made.run(Filter(), actor="ada", reason=None, force=False)
-        return made
+    made = Drive(notebook.settings, notebook.connection, notebook.redis, **options)  # type: ignore[arg-type]  # by name
+    made.run(Filter(), actor="ada", reason=None, force=False)
+    return made
 
 
 def test_everything_is_back_in_its_lane_when_it_returns(notebook: Notebook) -> None:
@@ -84,6 +85,43 @@ def test_while_redis_is_away_the_workers_are_left_to_deliver(notebook: Notebook)
         assert (made.result.replayed, made.undelivered()) == (ids, 3)
     notebook.drain_all()
     assert notebook.lines("p") == list("abc")
+
+
+def test_a_lane_that_is_at_work_gets_its_own_when_the_batch_is_over(notebook: Notebook) -> None:
+    bury(notebook, [Write(page="p", text=text) for text in "abc"])
+    notebook.enqueue(Write(page="p", text="d"))
+    claim = notebook.worker().claimer().claim()
+    release = threading.Timer(
+        0.3,
+        notebook.script,
+        ["park", "page:p", claim.token, 60_000_000, "", 0],  # type: ignore[union-attr]  # it is one
+        {"lane": "page:p"},
+    )
+    release.start()
+    made = drive(notebook)
+    release.join()
+    assert made.undelivered() == 0
+    assert notebook.redis.llen(notebook.keys.lane("page:p")) == 4
+
+
+def test_two_who_replay_the_same_at_once_share_the_work(notebook: Notebook) -> None:
+    ids = bury(notebook, [Write(page=f"p{n % 10}", text=f"{n:04}") for n in range(3000)])
+    done: list[list[str]] = []
+
+    def replay_all(connection: Connection) -> None:
+        steps = replay_steps(connection, Filter(), actor="ada", size=lambda: 50)
+        done.append([job_id for step in steps for job_id in step.replayed])
+
+    with connect(notebook.settings) as one, connect(notebook.settings) as other, draining(notebook):
+        both = [threading.Thread(target=replay_all, args=[connection]) for connection in (one, other)]
+        for thread in both:
+            thread.start()
+        for thread in both:
+            thread.join()
+    notebook.drain_all()
+    assert sorted(done[0] + done[1], key=ids.index) == ids
+    for page in range(10):
+        assert notebook.lines(f"p{page}") == [f"{n:04}" for n in range(page, 3000, 10)]
 
 
 def test_live_jobs_and_replays_of_one_lane_keep_their_order(notebook: Notebook) -> None:

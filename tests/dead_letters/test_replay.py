@@ -13,7 +13,7 @@ from worker.batch import apply
 from worker.claim import Claim
 from worker.dead_letters import Filter, replay
 from worker.entry import Entry
-from worker.errors import Refused
+from worker.errors import NoOutcome, Refused
 from worker.relay import Relay
 
 
@@ -35,6 +35,15 @@ def test_a_dead_letter_is_applied_under_its_own_id_and_number(notebook: Notebook
     assert notebook.client.wait(job_id, 1).status == "applied"
     assert notebook.left_in_redis() <= {"alerts"}
     assert acts(notebook) == [("ada", "replay", job_id, "mended")]
+
+
+def test_its_old_outcome_is_forgotten_as_soon_as_it_is_back_in_its_lane(notebook: Notebook, send_back: Sender) -> None:
+    (job_id,) = died(notebook, "a")
+    assert notebook.client.wait(job_id, 1).status == "dead"
+    send_back(job_id)
+    deliver(notebook)
+    with pytest.raises(NoOutcome):
+        notebook.client.wait(job_id, 0.05)
 
 
 def test_dead_letters_of_one_lane_come_back_in_the_order_of_their_enqueue(
@@ -230,3 +239,31 @@ def test_a_replay_in_a_transaction_of_the_callers_own_is_undone_with_it(notebook
         connection.rollback()
     assert notebook.ended(job_id)["status"] == "dead"
     assert deliver(notebook) == 0
+
+
+def test_a_dead_letter_that_was_enqueued_again_takes_effect_under_its_new_number(
+    notebook: Notebook, send_back: Sender
+) -> None:
+    again, older = died(notebook, "a", "b")
+    notebook.redis.delete(notebook.keys.outcome(again))
+    notebook.enqueue(Write(page="p", text="a"), id=again)
+    send_back(again)
+    notebook.drain_all()
+    assert notebook.lines("p") == ["a"]
+    assert notebook.ended(again)["seq"] > notebook.ended(older)["seq"]
+    assert send_back(older).refused[older].startswith(f"Its lane has gone on: notebook.write {again}")
+
+
+def test_a_replayed_job_that_is_cancelled_is_cancelled_though_it_was_overtaken(
+    notebook: Notebook, send_back: Sender
+) -> None:
+    (job_id,) = died(notebook, "old")
+    worker = notebook.worker()
+    notebook.enqueue(Write(page="p", text="new"))
+    send_back(job_id)
+    apply_before_any_delivery(notebook, worker.claimer())
+    deliver(notebook)
+    assert notebook.script("cancel", job_id, '{"by": "ada", "why": "too late"}') == b"marked"
+    notebook.drain_all(worker)
+    assert notebook.ended(job_id)["status"] == "cancelled"
+    assert notebook.lines("p") == ["new"]

@@ -26,6 +26,8 @@ from worker.settings import Settings
 
 STEPS_PER_SECOND = 4
 FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.02, 1.0
+FREE_SECONDS = 3.0
+"""How long to wait at the end for claimed lanes to be free; longer than a batch takes."""
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +53,17 @@ class Drive:
 
     def run(self, found: Filter, *, actor: str, reason: str | None, force: bool) -> None:
         """Replay what is found. Whatever interrupts it, the rest is still dead, and found when it is run again."""
-        began = time.monotonic()
         steps = replay_steps(self.connection, found, actor=actor, reason=reason, force=force, size=self._size)
+        self._take(steps)
+        deadline = time.monotonic() + FREE_SECONDS
+        while not self._redis_is_away and self.undelivered() and time.monotonic() < deadline:
+            time.sleep(FIRST_POLL_SECONDS)
+            self.deliver()
+        if self.wait_seconds and self.stop_after_failures is None:
+            self._await(self.result.replayed)
+
+    def _take(self, steps: Iterable[Replayed]) -> None:
+        began = time.monotonic()
         for step in steps:
             self.result.add(step)
             self.deliver()
@@ -62,8 +73,6 @@ class Drive:
                 return
             if self.rate is not None:
                 time.sleep(max(0.0, began + len(self.result.replayed) / self.rate - time.monotonic()))
-        if self.wait_seconds and self.stop_after_failures is None:
-            self._await(self.result.replayed)
 
     def deliver(self) -> None:
         """Put what is on its way back into its lanes; what can't be now, a worker does later."""

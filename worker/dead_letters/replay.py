@@ -77,12 +77,17 @@ def replay_steps(
     size: Callable[[], int] = lambda: CHUNK,
     dry_run: bool = False,
 ) -> Iterator[Replayed]:
-    """The same, `size()` at a time: a step is done when it is asked for. `dry_run` only says what would be done."""
+    """The same, `size()` at a time: a step is done when it is asked for. `dry_run` only says what would be done.
+
+    What somebody else has replayed since it was found is passed over, unless it was asked for by id.
+    """
     check_operator(actor, reason)
     yield Replayed(refused=unmet(connection, found))
     for ids in found.chunks(connection, size):
         with connection.transaction():
-            step = Replayed.of(outlooks(connection, ids, lock=not dry_run), force=force)
+            met = outlooks(connection, ids, lock=not dry_run)
+            ours = met if found.ids or found.replaying else [each for each in met if each.status == "dead"]
+            step = Replayed.of(ours, force=force)
             if step.replayed and not dry_run:
                 values = {"ids": step.replayed, "force": force, "actor": actor, "reason": reason}
                 connection.execute(query("dead_replay"), values, prepare=False)

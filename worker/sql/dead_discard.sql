@@ -1,7 +1,7 @@
 -- Dead letters are given up; their bytes stay. What they had died of, and when, is in the acts. Returns which they were.
 WITH discarded AS (
     UPDATE onelane.ledger AS l SET status = 'discarded', finished_at = clock_timestamp()
-    FROM (SELECT job_id, finished_at FROM onelane.ledger WHERE job_id = ANY (%(ids)s::text[]) AND status = 'dead') AS was
+    FROM (SELECT job_id, finished_at FROM onelane.ledger WHERE job_id = ANY (%(ids)s::text[])) AS was
     WHERE l.job_id = was.job_id AND l.status = 'dead'
     RETURNING l.job_id, l.seq, l.code, l.error_class, l.sqlstate, l.error, was.finished_at AS died_at
 ), logged AS (
