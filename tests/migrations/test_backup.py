@@ -1,6 +1,7 @@
 """The backup: a dump with a checksum, read back before it counts, and restored by the command that it prints."""
 
 import hashlib
+import os
 import resource
 import shutil
 import stat
@@ -20,6 +21,13 @@ from tests.migrations.snapshot import catalog_of, rows_of
 from worker.embedded.postgres import find_postgres_bin
 from worker.errors import ConfigurationError
 from worker.migrate import back_up, backup, migrate
+
+LOSSY = """#!/bin/sh
+set -e
+"{real}" "$@"
+for word; do case $word in --file=*) file=${{word#--file=}};; esac; done
+[ -z "$file" ] || truncate -s 9000 "$file"
+"""
 
 
 def test_the_printed_command_restores_every_row_and_the_catalog(
@@ -82,6 +90,26 @@ def test_a_dump_that_is_cut_off_or_damaged_does_not_count(empty_database_url: st
     backup._read_back(programs, saved.file, ["public.users"])
     with pytest.raises(ConfigurationError, match=r"The backup lacks public\.nothing"):
         backup._read_back(programs, saved.file, ["public.users", "public.nothing"])
+
+
+def test_a_dump_that_can_not_be_read_back_leaves_no_file(
+    empty_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pg_dump that says all is well, on a disk that loses the second half."""
+    build(empty_database_url, "FIX")
+    fill(empty_database_url, seed=24, size=200)
+    with psycopg.connect(empty_database_url) as connection:
+        real = backup._programs(connection.info.server_version // 10000)
+    lossy = tmp_path / "bin"
+    lossy.mkdir()
+    for name in ("psql", "pg_restore"):
+        (lossy / name).symlink_to(real[name])
+    (lossy / "pg_dump").write_text(LOSSY.format(real=real["pg_dump"]))
+    (lossy / "pg_dump").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{lossy}:{os.environ['PATH']}")
+    with pytest.raises(ConfigurationError, match="The backup can't be read back: "):
+        back_up(empty_database_url, tmp_path / "backups")
+    assert list((tmp_path / "backups").iterdir()) == []
 
 
 def test_too_little_disk_is_seen_before_the_dump(

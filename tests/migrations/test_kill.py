@@ -77,8 +77,9 @@ def built_ahead(url: str) -> list[str]:
         ]
 
 
+@pytest.mark.parametrize("large", [0, 2**40], ids=["still large", "no longer large"])
 def test_an_index_that_a_kill_left_half_built_is_built_anew(
-    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+    large: int, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A concurrent build that was killed leaves an invalid index; `up` replaces it, `down` leaves nothing of it."""
     url = empty_database_url
@@ -95,7 +96,7 @@ def test_an_index_that_a_kill_left_half_built_is_built_anew(
                 " ON overrides (sprint_index, role, requested_by, replacement_slack_id)"
             )
         connection.execute("DELETE FROM overrides")
-    monkeypatch.setattr("tasks.adopt.table_step.LARGE_BYTES", 0)
+    monkeypatch.setattr("tasks.adopt.table_step.LARGE_BYTES", large)
     names = migrate(url)
     with psycopg.connect(url) as connection:
         found = connection.execute("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid").fetchall()

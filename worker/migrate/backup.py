@@ -78,7 +78,7 @@ def _scalar(connection: psycopg.Connection[Any], statement: str, *parameters: st
     return row and row[0]
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class _Programs:
     """Where a pg_dump lies, with its psql and pg_restore, and of which major version they are."""
 
@@ -102,7 +102,7 @@ def _programs(server: int) -> _Programs:
         raise ConfigurationError(
             f"No pg_dump of version {server} or newer was found: install the PostgreSQL client, or use --no-backup."
         )
-    return min(fitting)
+    return min(fitting, key=lambda programs: programs.version)
 
 
 def _major(program: str) -> int:
