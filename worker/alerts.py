@@ -25,6 +25,17 @@ ALERTS_LIMIT = 1000
 
 TEXT_CHARACTERS = 300
 
+NAMES = {
+    "outage": "outage",
+    "dead": "dead letters",
+    "crash_loop": "crash loop",
+    "held": "held lanes",
+    "oldest": "lanes wait for long",
+    "spool": "spool in use",
+    "consistency": "the data breaks its rules",
+}
+"""How people call an incident; its name may go on with whose it is, after a colon."""
+
 State = Literal["begun", "over"]
 
 log = logging.getLogger(__name__)
@@ -58,8 +69,9 @@ class Alert:
     @property
     def title(self) -> str:
         """One line."""
-        name = self.incident.partition(":")[0].replace("_", " ")
-        return f"Onelane: {name} {'is over' if self.state == 'over' else 'has begun'}"
+        name, _, whose = self.incident.partition(":")
+        what = f"{NAMES.get(name, name)} of {whose}" if whose else NAMES.get(name, name)
+        return f"Onelane: over: {what}" if self.state == "over" else f"Onelane: {what}"
 
     @property
     def body(self) -> str:

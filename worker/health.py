@@ -9,6 +9,7 @@ newest; who asks again within a few seconds gets the same answer. So asking ofte
     down       jobs don't get done
 """
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -47,6 +48,8 @@ BEAT_WINDOW_SECONDS = 10
 FRESH_SECONDS = 3.0
 LAG_SECONDS = 10.0
 MEMORY_SHARE = 0.9
+INCIDENTS_SEEN_HERE = ("dead", "held", "oldest", "consistency")
+"""What a check of its own looks at, and knows better than the last sentinel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,9 @@ def _lanes(settings: Settings) -> Iterator[Check]:
         yield Check("oldest lane", "degraded", text, "See `onelane lanes`; add workers, or read their logs.")
     if held:
         yield Check("held lanes", "degraded", f"{held:,} held", "See `onelane lanes`, then `onelane lane resume NAME`.")
-    for alert in sorted(incidents.values(), key=lambda alert: alert.since):
+    seen_here = {*INCIDENTS_SEEN_HERE, f"spool:{socket.gethostname()}"}
+    unseen = [alert for name, alert in incidents.items() if name not in seen_here]
+    for alert in sorted(unseen, key=lambda alert: alert.since):
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(alert.since / 1_000_000))
         yield Check("incident", "degraded", f"since {since}: {alert.text}", f"See `{alert.command}`.")
     yield Check("lanes", "green", f"{ready:,} ready, {parked:,} parked")
@@ -195,7 +200,7 @@ def _postgresql(settings: Settings) -> Iterator[Check]:
     if dead:
         remedy = "See `onelane dead stats`; mend the cause, then replay."
         yield Check("dead letters", "degraded", f"{dead:,} wait", remedy)
-    yield Check("outbox", "green", f"{outbox:,} rows")
+    yield Check("outbox", "green", "1 row waits" if outbox == 1 else f"{outbox:,} rows wait")
     yield Check("postgresql", "green", f"answers, version {version}")
 
 
@@ -228,7 +233,8 @@ def _workers(settings: Settings) -> Iterator[Check]:
         yield Check("workers", "degraded", text, "See `onelane lanes`; more workers shorten the wait.")
     else:
         text = f"{running}, and none has applied a heartbeat within {BEAT_SECONDS:g} s"
-        yield Check("workers", "down", text, "Start workers with `onelane worker`; if they run, read their logs.")
+        remedy = "See the other lines; if they are green, read the workers' logs." if alive else "Run `onelane worker`."
+        yield Check("workers", "down", text, remedy)
 
 
 def _batches(redis: Redis, keys: Keys) -> Any:

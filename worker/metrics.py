@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from redis import Redis
 from redis.exceptions import RedisError
 
-from worker.alerts import Alerts
+from worker.alerts import NAMES, Alerts
 from worker.database import connect
 from worker.errors import ConfigurationError
 from worker.lane import Keys
@@ -43,7 +43,6 @@ HISTOGRAMS = (
     (APPLY_US, "onelane_apply_seconds", "What a batch took in PostgreSQL.", 1_000_000),
     (BATCH_JOBS, "onelane_batch_jobs", "Jobs in a batch.", 1),
 )
-INCIDENTS = ("outage", "dead", "crash_loop", "held", "oldest", "spool", "consistency")
 
 
 class OnelaneCollector(Collector):
@@ -114,7 +113,7 @@ class OnelaneCollector(Collector):
         yield GaugeMetricFamily("onelane_drains", "Drains at work.", value=drains)
         yield GaugeMetricFamily("onelane_workers", "Workers that live.", value=workers)
         begun = [incident.partition(":")[0] for incident in Alerts(self._redis, self._keys).open()]
-        incidents = {name: begun.count(name) for name in INCIDENTS}
+        incidents = {name: begun.count(name) for name in NAMES}
         yield _gauges("onelane_incidents", "Incidents that are not over, by what it is.", "incident", incidents)
 
     def _from_postgresql(self) -> Iterator[Metric]:

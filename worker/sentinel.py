@@ -42,6 +42,7 @@ STAY_OVER_SECONDS = 60.0
 DATABASE_SECONDS = 5.0
 VERIFY_SECONDS = 300.0
 VERIFY_AGAIN_SECONDS = 60.0
+NEWEST = 100
 STOP_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ class Sentinel:
         self._connection: psycopg.Connection | None = None
         self._database = Probe("onelane-sentinel-database", self._newest_dead_letters)
         self._data = Probe("onelane-sentinel-data", self._broken_rules)
-        self._ask_for_crash_loops = False
+        self._open: frozenset[str] = frozenset()
         self._verifying: Future[list[str]] | None = None
         self._next_verify = 0.0
         self._stopped = threading.Event()
@@ -112,7 +113,7 @@ class Sentinel:
         """Be counted no longer, and close the connections."""
         self._redis_outage.forget()
         try:
-            self._redis.zrem(self._keys.named("workers"), self._name)
+            run(self._redis, self._keys, "leave_guard", self._name)
         except RedisError as error:
             log.debug("The sentinel left without a word: %s", error)
         self._redis.close()
@@ -172,7 +173,7 @@ class Sentinel:
             return
         over = "PostgreSQL can be used again; waiting jobs go on by themselves."
         try:
-            self._ask_for_crash_loops = "crash_loop" in view.open
+            self._open = view.open
             newest, looping = answer_of(self._database.ask(), DATABASE_SECONDS)
         except Late:
             wrong = f"PostgreSQL gives no answer within {DATABASE_SECONDS:g} s."
@@ -183,18 +184,24 @@ class Sentinel:
         else:
             yield Judgement(POSTGRESQL_OUTAGE, "", over, "onelane health")
             yield Judgement("dead", newest, "No dead letter waits any more.", "onelane dead list")
-            if self._ask_for_crash_loops:
-                yield Judgement("crash_loop", looping, "No such dead letter waits any more.", "onelane dead list")
+            over = "No dead letter of a crash loop waits any more."
+            yield Judgement("crash_loop", looping, over, "onelane dead list --code crash_loop")
 
     def _newest_dead_letters(self) -> tuple[str, str]:
-        """A sentence about the newest dead letter, and if it is asked for, the newest that is one for its crashes."""
+        """A sentence about the newest dead letter that is no crash loop's, and about the newest that is; else empty.
+
+        To see that one has come, the newest are enough; to see that none is left, all are looked through.
+        """
         try:
             if self._connection is None:
                 self._connection = connect(self._settings, name="onelane-sentinel")
-            newest = self._connection.execute(query("dead_letter"), {"code": None}).fetchone()
-            looping = None
-            if self._ask_for_crash_loops:
-                looping = self._connection.execute(query("dead_letter"), {"code": "crash_loop"}).fetchone()
+            newest, looping = (
+                self._connection.execute(
+                    query("dead_letter"),
+                    {"looping": incident == "crash_loop", "depth": None if incident in self._open else NEWEST},
+                ).fetchone()
+                for incident in ("dead", "crash_loop")
+            )
         except BaseException:
             self._disconnect()
             raise

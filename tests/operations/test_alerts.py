@@ -14,7 +14,7 @@ from worker.database import connect
 from worker.errors import ConfigurationError
 from worker.lane import Keys
 from worker.recipient import require_tellable
-from worker.sentinel import Sentinel
+from worker.sentinel import NEWEST, Sentinel
 from worker.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -89,7 +89,7 @@ def test_ten_thousand_dead_letters_are_one_alert_that_counts(
     for number in range(1, 101):
         alerts.begin("dead", f"user.upsert {number} is a dead letter\nDETAIL: a secret", "onelane dead list", count=100)
     sentinel.round()
-    until_told(receiver, "dead has begun")
+    until_told(receiver, "dead letters")
     sentinel.round()
     until_quiet(sentinel)
     (message,) = receiver.messages
@@ -106,12 +106,12 @@ def test_an_incident_that_is_over_is_told_once_and_may_begin_anew(
         for _ in range(2):
             alerts.begin("outage:broker", "The broker is away.")
         sentinel.round()
-        until_told(receiver, *["outage has begun", "outage is over"] * (begun - 1), "outage has begun")
+        until_told(receiver, *["outage of broker", "over: outage of broker"] * (begun - 1), "outage of broker")
         for _ in range(2):
             alerts.end("outage:broker", "The broker is back.")
         sentinel.round()
         sentinel.round()
-        until_told(receiver, *["outage has begun", "outage is over"] * begun)
+        until_told(receiver, *["outage of broker", "over: outage of broker"] * begun)
     assert receiver.messages[1]["message"].startswith("The broker is back.\nSince ")
     assert ", 2 times. " in receiver.messages[1]["message"]
     assert alerts.open() == {}
@@ -126,11 +126,11 @@ def test_what_comes_and_goes_is_one_incident(alerts: Alerts, make_sentinel: Make
         alerts.end("outage:broker", "The broker is back.")
         patient.round()
     assert alerts.open() == {}, "while it seems over it is not open"
-    until_told(receiver, "outage has begun")
+    until_told(receiver, "outage of broker")
     impatient = make_sentinel()
     patient._redis.delete(patient._keys.named("guard"))
     impatient.round()
-    until_told(receiver, "outage has begun", "outage is over")
+    until_told(receiver, "outage of broker", "over: outage of broker")
     assert ", 20 times. " in receiver.messages[1]["message"]
 
 
@@ -152,7 +152,7 @@ def test_what_can_not_be_sent_is_kept_in_order_and_tried_less_and_less_often(
         person._not_before = 0.0
     receiver.status = 200
     sentinel.round()
-    until_told(receiver, "outage has begun", "outage has begun")
+    until_told(receiver, "outage of a", "outage of b")
     assert [message["message"].splitlines()[0] for message in receiver.messages] == ["a is away.", "b is away."]
 
 
@@ -177,7 +177,7 @@ def test_a_sentinel_that_takes_over_repeats_nothing(
     first = make_sentinel()
     alerts.begin("outage:a", "a is away.")
     first.round()
-    until_told(receiver, "outage has begun")
+    until_told(receiver, "outage of a")
     redis.delete(first._keys.named("guard"))
     second = make_sentinel()
     alerts.begin("outage:b", "b is away.")
@@ -191,8 +191,11 @@ def test_only_one_sentinel_is_on_guard_and_all_are_counted(make_sentinel: MakeSe
     first, second = make_sentinel(), make_sentinel()
     assert [s._look().on_guard for s in (first, second, first, second)] == [True, False, True, False]
     assert redis.zcard(first._keys.named("workers")) == 2
-    second.leave()
+    first.leave()
     assert redis.zcard(first._keys.named("workers")) == 1
+    assert second._look().on_guard, "who leaves gives the guard up"
+    first.leave()
+    assert second._look().on_guard, "but not another's"
 
 
 def test_a_dead_letter_that_no_drain_lived_to_tell_of_is_told(
@@ -200,26 +203,29 @@ def test_a_dead_letter_that_no_drain_lived_to_tell_of_is_told(
 ) -> None:
     bury(settings, "j1")
     sentinel.round()
-    until_told(receiver, "dead has begun")
+    until_told(receiver, "dead letters")
     assert receiver.messages[0]["message"].startswith("k j1 is a dead letter (permanent): no\n")
     discard(settings, "j1")
     sentinel.round()
     sentinel.round()
-    until_told(receiver, "dead has begun", "dead is over")
+    until_told(receiver, "dead letters", "over: dead letters")
 
 
-def test_a_crash_loop_is_over_when_none_of_its_dead_letters_waits(
-    alerts: Alerts, settings: Settings, sentinel: Sentinel, receiver: Receiver
+def test_a_crash_loop_is_an_incident_of_its_own_and_over_when_none_of_its_dead_letters_waits(
+    settings: Settings, sentinel: Sentinel, receiver: Receiver
 ) -> None:
-    bury(settings, "j1")
-    bury(settings, "j2", "crash_loop")
-    alerts.begin("crash_loop", "k j2 is a dead letter (crash_loop): 4 workers died", "onelane dead list")
+    bury(settings, "j1", "crash_loop")
     sentinel.round()
-    until_told(receiver, "crash loop has begun", "dead has begun")
-    discard(settings, "j2")
+    until_told(receiver, "crash loop")
+    for number in range(2, NEWEST + 3):
+        bury(settings, f"j{number}")
     sentinel.round()
     sentinel.round()
-    until_told(receiver, "crash loop has begun", "dead has begun", "crash loop is over")
+    until_told(receiver, "crash loop", "dead letters")
+    discard(settings, "j1")
+    sentinel.round()
+    sentinel.round()
+    until_told(receiver, "crash loop", "dead letters", "over: crash loop")
 
 
 def test_lanes_that_wait_for_long_and_lanes_that_are_held_begin_and_end(
@@ -230,7 +236,7 @@ def test_lanes_that_wait_for_long_and_lanes_that_are_held_begin_and_end(
     for lane in ("user:U2", "user:U3"):
         redis.hset(named("held"), lane, "0 {}")
     sentinel.round()
-    until_told(receiver, "oldest has begun", "held has begun")
+    until_told(receiver, "lanes wait for long", "held lanes")
     assert receiver.messages[0]["message"].splitlines()[0].endswith(" s: user:U1.")
     assert receiver.messages[1]["message"].splitlines()[0] == "2 lanes are held."
     redis.delete(named("held"))
@@ -238,7 +244,7 @@ def test_lanes_that_wait_for_long_and_lanes_that_are_held_begin_and_end(
     sentinel.round()
     assert alerts.open() == {}
     sentinel.round()
-    until_told(receiver, "oldest has begun", "held has begun", "oldest is over", "held is over")
+    until_told(receiver, "lanes wait for long", "held lanes", "over: lanes wait for long", "over: held lanes")
 
 
 def test_a_spool_in_use_is_an_incident_of_its_host(alerts: Alerts, settings: Settings, make_sentinel: Any) -> None:

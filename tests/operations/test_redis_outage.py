@@ -55,7 +55,7 @@ def test_one_worker_of_a_host_tells_at_the_second_look_and_again_when_it_is_over
     assert receiver.titles == [], "a lost connection is no outage"
     for _ in range(3):
         assert [worker.round() for worker in workers] == [False] * 3
-    assert receiver.titles == ["Onelane: outage has begun"]
+    assert receiver.titles == ["Onelane: outage of redis"]
     assert receiver.messages[0]["message"].splitlines()[0] == (
         "Redis can't be used (ConnectionError): jobs wait, new ones go to the spool."
         " 6 bytes of jobs wait in this host's spool."
@@ -64,7 +64,7 @@ def test_one_worker_of_a_host_tells_at_the_second_look_and_again_when_it_is_over
     server.start()
     for _ in range(2):
         assert [worker.round() for worker in workers] == [True] * 3
-    assert receiver.titles == ["Onelane: outage has begun", "Onelane: outage is over"]
+    assert receiver.titles == ["Onelane: outage of redis", "Onelane: over: outage of redis"]
 
 
 def test_workers_on_many_hosts_let_postgresql_choose_who_tells(
@@ -75,10 +75,10 @@ def test_workers_on_many_hosts_let_postgresql_choose_who_tells(
     for _ in range(3):
         for worker in workers:
             worker.round()
-    assert receiver.titles == ["Onelane: outage has begun"]
+    assert receiver.titles == ["Onelane: outage of redis"]
     workers[0].leave()
     workers[1].round()
-    assert receiver.titles == ["Onelane: outage has begun"] * 2, "who takes over can't know what was told"
+    assert receiver.titles == ["Onelane: outage of redis"] * 2, "who takes over can't know what was told"
 
 
 def test_while_postgresql_is_away_too_one_worker_of_each_host_tells(
@@ -90,7 +90,7 @@ def test_while_postgresql_is_away_too_one_worker_of_each_host_tells(
     for _ in range(3):
         for worker in workers:
             worker.round()
-    assert receiver.titles == ["Onelane: outage has begun"] * 2
+    assert receiver.titles == ["Onelane: outage of redis"] * 2
 
 
 def test_a_redis_that_comes_and_goes_is_one_outage(
@@ -105,7 +105,7 @@ def test_a_redis_that_comes_and_goes_is_one_outage(
         assert worker.round()
     worker._redis_outage._stay_over_seconds = 0
     worker.round()
-    assert receiver.titles == ["Onelane: outage has begun", "Onelane: outage is over"]
+    assert receiver.titles == ["Onelane: outage of redis", "Onelane: over: outage of redis"]
     assert ", 6 times. " in receiver.messages[1]["message"]
     with Redis.from_url(settings.redis_url) as redis:
         assert redis.ping()
@@ -125,4 +125,4 @@ def test_who_could_not_be_told_of_the_beginning_is_tried_again_and_not_told_of_t
     worker.round()
     server.start()
     until(worker.round)
-    assert receiver.titles == ["Onelane: outage has begun", "Onelane: outage is over"]
+    assert receiver.titles == ["Onelane: outage of redis", "Onelane: over: outage of redis"]

@@ -48,7 +48,7 @@ def test_a_poison_job_is_one_message_and_two_hundred_more_are_counted_in_it(
         until(lambda: receiver.titles)
         client.enqueue(kinds.SaveOrHold(number=-1), actor="U0EXAMPLE01").wait(20)
         until(lambda: len(receiver.titles) > 1)
-    assert receiver.titles == ["Onelane: dead has begun", "Onelane: held has begun"]
+    assert receiver.titles == ["Onelane: dead letters", "Onelane: held lanes"]
     said, more = receiver.messages[0]["message"].splitlines()
     assert said.startswith("number.save ")
     assert said.endswith(
@@ -65,7 +65,7 @@ def test_an_outage_of_postgresql_is_told_although_no_job_comes(
     nowhere = settings.model_copy(update={"database_url": "postgresql://me:secret@127.0.0.1:1/bot"})
     with running_worker(nowhere, tmp_path / "log"):
         until(lambda: receiver.titles)
-    assert receiver.titles == ["Onelane: outage has begun"]
+    assert receiver.titles == ["Onelane: outage of postgresql"]
     assert first_lines(receiver)[0].startswith("PostgreSQL (bot at 127.0.0.1) can't be used: ")
     assert "secret" not in str(receiver.messages) + (tmp_path / "log").read_text()
 
@@ -81,7 +81,7 @@ def test_of_two_workers_one_tells_that_redis_is_away(
         until(lambda: receiver.titles)
         server.start()
         assert client.enqueue(kinds.Save(number=2), actor="U0EXAMPLE01").wait(20).status == "applied"
-    assert receiver.titles == ["Onelane: outage has begun"]
+    assert receiver.titles == ["Onelane: outage of redis"]
     assert first_lines(receiver)[0].startswith("Redis can't be used (ConnectionError)")
     client.redis.close()
 

@@ -1,6 +1,13 @@
--- The newest dead letter that waits for an operator; with %(code)s, of that code.
+-- The newest dead letter that waits for an operator: one that died of a crash loop, or one that did not. With a number
+-- as %(depth)s, only that many of the newest are looked at.
 SELECT job_id, kind, code, error
-FROM onelane.ledger
-WHERE status = 'dead' AND (%(code)s::text IS NULL OR code = %(code)s)
+FROM (
+    SELECT job_id, kind, code, error, finished_at
+    FROM onelane.ledger
+    WHERE status = 'dead'
+    ORDER BY finished_at DESC, job_id DESC
+    LIMIT %(depth)s
+) AS newest
+WHERE (code = 'crash_loop') = %(looping)s
 ORDER BY finished_at DESC, job_id DESC
 LIMIT 1
