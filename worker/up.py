@@ -27,7 +27,7 @@ from worker.supervisor import Child
 
 FLOWER_USER = "onelane"
 FLOWER_PASSWORD = "ONELANE_FLOWER_PASSWORD"  # noqa: S105 - the variable's name
-CELERY = (sys.executable, "-m", "celery", "--quiet", "-A", "worker.app")
+CELERY = (sys.executable, "-P", "-m", "worker.launch", "--quiet")
 
 
 @dataclass(frozen=True, slots=True)
