@@ -11,7 +11,9 @@ from tests.databases import name_of
 from tests.migrations.shapes import build
 from tests.migrations.snapshot import execute
 from worker.errors import ConfigurationError
+from worker.heartbeat import Heartbeat
 from worker.migrate import lockdown, migrate, unlock
+from worker.outbox import put
 
 TABLES = ("users", "sprints", "current_state", "overrides", "audit_logs", "admin_channel_membership")
 ENGINE = ("migrations", "undo", "archive", "fences", "ledger", "outbox")
@@ -73,6 +75,18 @@ def test_the_bots_own_tables_stay_writable(empty_database_url: str, role: str) -
     as_role(url, role, "DELETE FROM discipline")
     execute(url, "CREATE TABLE later (id int)")
     assert as_role(url, role, "SELECT * FROM later") == []
+
+
+def test_with_a_right_to_the_outbox_it_enqueues_in_its_own_transaction(database_url: str, role: str) -> None:
+    """The one grant that docs/rollout.md names is enough; the next lockdown takes it away."""
+    lockdown(database_url, role)
+    execute(database_url, f"GRANT INSERT ON onelane.outbox TO {role}")
+    with psycopg.connect(make_conninfo(database_url, user=role)) as connection:
+        put(connection, Heartbeat(), actor="bot", reason=None, job_id="j1")
+    assert as_role(database_url, role, "SELECT key FROM onelane.outbox") == [("j1",)]
+    lockdown(database_url, role)
+    with pytest.raises(errors.InsufficientPrivilege):
+        as_role(database_url, role, "INSERT INTO onelane.outbox DEFAULT VALUES")
 
 
 def test_again_brings_its_rights_up_to_date(database_url: str, role: str) -> None:
