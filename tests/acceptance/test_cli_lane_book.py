@@ -102,7 +102,6 @@ def test_the_deepest_are_the_deepest_of_those_that_were_looked_at(
     redis: Redis, keys: Keys, book: LaneBook, now: int, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     dice = random.Random(seed)
-    monkeypatch.setattr(lane_book, "PAGE", 7)
     lengths = {f"page:{n:03}": dice.randint(1, 12) for n in range(100)}
     with redis.pipeline(transaction=False) as pipeline:
         for n, (name, length) in enumerate(lengths.items()):
@@ -111,14 +110,16 @@ def test_the_deepest_are_the_deepest_of_those_that_were_looked_at(
         pipeline.execute()
 
     def deepest(names: list[str]) -> list[str]:
-        return sorted(names, key=lambda name: (-lengths[name], name))[:9]
+        return sorted(names, key=lambda name: (-lengths[name], name))[:4]
 
-    found = book.overview(9)
-    assert found.looked_at == 100
-    assert [lane.jobs for lane in found.deepest] == [lengths[name] for name in deepest(list(lengths))]
+    for lanes_a_page in (1000, 20):
+        monkeypatch.setattr(lane_book, "PAGE", lanes_a_page)
+        found = book.overview(4)
+        assert found.looked_at == 100
+        assert [lane.jobs for lane in found.deepest] == [lengths[name] for name in deepest(list(lengths))]
 
     monkeypatch.setattr(lane_book, "LOOK", 40)  # the first and the last twenty
-    found = book.overview(9)
+    found = book.overview(4)
     seen = [*list(lengths)[:20], *list(lengths)[80:]]
     assert found.looked_at == 40
     assert [lane.jobs for lane in found.deepest] == [lengths[name] for name in deepest(seen)]
