@@ -9,10 +9,10 @@ killed writer leaves its draft behind, unlocked; the next one takes it over.
 
 import fcntl
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
@@ -37,9 +37,10 @@ class _Busy(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """How a file of the mirror is: how old, how many rows; or, in words, what is wrong with it."""
+    """How a file of the mirror is: when it was written, its age, its rows; or what is wrong with it."""
 
     file: str
+    written: datetime | None
     age_seconds: float | None
     rows: int | None
     problem: str | None
@@ -93,15 +94,15 @@ class Mirror:
         """How the file is; this needs no database."""
         name = self.name(file)
         try:
-            written = self._path(file).stat().st_mtime
+            written = datetime.fromtimestamp(self._path(file).stat().st_mtime, UTC)
             rows = self._rows(file, self.read(file))
         except FileNotFoundError:
-            return Condition(name, None, None, "it is not there")
+            return Condition(name, None, None, None, "It is not there.")
         except OSError as error:
-            return Condition(name, None, None, f"it can't be looked at: {error.strerror}")
+            return Condition(name, None, None, None, f"It can't be looked at: {error.strerror}.")
         except BadFile as problem:
-            return Condition(name, time.time() - written, None, str(problem))
-        return Condition(name, time.time() - written, rows, None)
+            return Condition(name, written, _age(written), None, str(problem))
+        return Condition(name, written, _age(written), rows, None)
 
     def conditions(self) -> list[Condition]:
         """How all files are."""
@@ -112,6 +113,10 @@ class Mirror:
 
     def _rows(self, file: File, content: Content) -> int:
         return sum(1 for _ in entries(file, self.name(file), content))
+
+
+def _age(written: datetime) -> float:
+    return (datetime.now(UTC) - written).total_seconds()
 
 
 @contextmanager

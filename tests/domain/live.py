@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 
 from worker import Client
+from worker.heartbeat import Heartbeat
 from worker.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -51,7 +52,7 @@ class Live:
         self._workers: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> "subprocess.Popen[bytes]":
-        """One worker more; it comes to the work when it is up."""
+        """One worker more; when this ends, workers are at work."""
         number = len(self._workers)
         command = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", "-l", "WARNING", "-n", f"w{number}@%h"]
         with self._log.open("ab") as log:
@@ -59,6 +60,7 @@ class Live:
                 command, env=self.environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
             )
         self._workers.append(worker)
+        self.client.enqueue(Heartbeat(), actor="test").wait(PATIENCE_SECONDS)
         return worker
 
     def kill(self, worker: "subprocess.Popen[bytes]") -> None:

@@ -1,0 +1,2 @@
+-- Which sprints there are.
+SELECT sprint_index FROM public.sprints
