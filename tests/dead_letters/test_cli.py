@@ -85,6 +85,20 @@ def test_show_says_what_a_replay_meets_in_the_lane(onelane: Onelane, notebook: N
     assert letter["payload"] == {"page": "p", "text": "a"}
 
 
+def test_show_names_what_is_no_dead_letter_and_shows_the_others(onelane: Onelane, notebook: Notebook) -> None:
+    (job_id,) = bury(notebook, [Write(page="p", text="a")])
+    (fine,) = notebook.enqueue(Write(page="q", text="b"))
+    notebook.drain_all()
+    done = onelane("dead", "show", fine.id, job_id, "nothing")
+    assert (done.code, f"notebook.write {job_id} died " in done.out) == (1, True)
+    ended_at = notebook.ended(fine.id)["finished_at"]
+    assert [line.partition(". ")[0] for line in done.err.splitlines()] == [
+        f"{fine.id}: It never was a dead letter: applied (written) at {ended_at:%F %T} UTC",
+        "nothing: No job of this id has ended here: is the id right, and this its database?",
+    ]
+    assert onelane("dead", "show", job_id, "--kind", "no.such").code == 1
+
+
 def test_stats_group_them(onelane: Onelane, notebook: Notebook) -> None:
     bury(notebook, [Write(page=str(n), text="x") for n in range(3)])
     bury(notebook, [Engrave(page="p", text="x")], first=9)

@@ -14,6 +14,7 @@ from worker.claim import Claim
 from worker.dead_letters import Filter, replay
 from worker.entry import Entry
 from worker.errors import NoOutcome, Refused
+from worker.intervention import Interventions
 from worker.relay import Relay
 
 
@@ -263,7 +264,7 @@ def test_a_replayed_job_that_is_cancelled_is_cancelled_though_it_was_overtaken(
     send_back(job_id)
     apply_before_any_delivery(notebook, worker.claimer())
     deliver(notebook)
-    assert notebook.script("cancel", job_id, '{"by": "ada", "why": "too late"}') == b"marked"
+    assert Interventions(notebook.redis, notebook.settings, "ada").cancel(job_id, "too late")
     notebook.drain_all(worker)
     assert notebook.ended(job_id)["status"] == "cancelled"
     assert notebook.lines("p") == ["new"]

@@ -7,7 +7,7 @@ from tests.dead_letters.conftest import Sender, bury, died
 from tests.integration.kinds import Write
 from tests.integration.notebook import Notebook
 from worker.dead_letters import report
-from worker.errors import OnelaneError
+from worker.dead_letters.report import NoDeadLetter
 
 
 def test_a_report_says_what_who_when_why(notebook: Notebook) -> None:
@@ -78,9 +78,9 @@ def test_it_foresees_that_a_letter_would_die_again(notebook: Notebook, change: d
 def test_a_job_that_never_was_a_dead_letter_has_no_report(notebook: Notebook) -> None:
     (handle,) = notebook.enqueue(Write(page="p", text="a"))
     notebook.drain_all()
-    with pytest.raises(OnelaneError, match=f"{handle.id}: It never was a dead letter: applied"):
+    with pytest.raises(NoDeadLetter, match="It never was a dead letter: applied"):
         report(notebook.connection, handle.id)
-    with pytest.raises(OnelaneError, match="nothing: No job of this id has ended here"):
+    with pytest.raises(NoDeadLetter, match="No job of this id has ended here"):
         report(notebook.connection, "nothing")
 
 

@@ -4,10 +4,12 @@ All of them take the same filter, and go by the same order.
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import islice
 
 import typer
+from psycopg import Connection
 
 from worker.cli.dead_act import COLUMNS, end_of_look, row
 from worker.cli.dead_discard import discard
@@ -18,6 +20,7 @@ from worker.cli.dead_transfer import export, import_
 from worker.cli.output import Json, duration, print_json, say, show_table
 from worker.dead_letters import Filter, count, lines, report, stats
 from worker.dead_letters.outlook import unmet
+from worker.dead_letters.report import NoDeadLetter, Report
 from worker.job import load_kinds
 
 LISTED = 20
@@ -52,14 +55,26 @@ def show(found: Filter, *, as_json: Json = False) -> None:
     """Show all that is known of dead letters: what, who, when, why; the row as it is now; what a replay would do."""
     with ledger() as (settings, connection):
         load_kinds(settings.task_modules)
-        ids = found.ids or tuple(line.job_id for line in islice(lines(connection, found), found.limit or SHOWN))
-        reports = [report(connection, job_id) for job_id in ids]
+        only_ids = found == Filter(ids=found.ids, limit=found.limit)
+        some = (line.job_id for line in islice(lines(connection, found), found.limit or SHOWN))
+        reports, missing = _reports(connection, found.ids if found.ids and only_ids else some)
     told = [(each, prospect(settings, each)) for each in reports]
     if as_json:
         print_json({"letters": [plain(each, would) for each, would in told]})
     for each, would in () if as_json else told:
         show_report(each, would)
-    end_of_look(found, {}, nothing=not reports)
+    end_of_look(found, missing, nothing=not reports)
+
+
+def _reports(connection: Connection, ids: Iterable[str]) -> tuple[list[Report], dict[str, str]]:
+    """Reports, and for ids of which there is none, why. What was a dead letter once has one too."""
+    reports, missing = [], {}
+    for job_id in ids:
+        try:
+            reports.append(report(connection, job_id))
+        except NoDeadLetter as error:
+            missing[job_id] = str(error)
+    return reports, missing
 
 
 @app.command("stats")

@@ -17,6 +17,10 @@ from worker.job import parse
 from worker.query import query
 
 
+class NoDeadLetter(OnelaneError):
+    """This job is no dead letter and never was one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """A dead letter in short."""
@@ -101,13 +105,13 @@ def stats(connection: Connection, found: Filter) -> list[Group]:
 
 
 def report(connection: Connection, job_id: str) -> Report:
-    """All that is known of a job that is or was a dead letter. Raises OnelaneError when it never was one."""
+    """All that is known of a job that is or was a dead letter. Raises NoDeadLetter."""
     found = outlooks(connection, [job_id])
     acts = acts_of(connection, job_id)
     if not found:
-        raise OnelaneError(f"{job_id}: {UNKNOWN}")
+        raise NoDeadLetter(UNKNOWN)
     (outlook,) = found
     if not outlook.is_dead and not acts:
-        raise OnelaneError(f"{job_id}: {outlook.no_dead_letter()} See `onelane job {job_id}`.")
+        raise NoDeadLetter(f"{outlook.no_dead_letter()} See `onelane job {job_id}`.")
     older, row_now = connection.execute(query("dead_lane"), {"id": job_id}, prepare=False).fetchone() or (0, None)
     return Report(letter_of(connection, job_id), acts, outlook, older, row_now)
