@@ -32,6 +32,7 @@ from itertools import chain, groupby, zip_longest
 from typing import Any, TypeAlias, cast
 
 from psycopg import Connection, Cursor, Rollback
+from psycopg.errors import LockNotAvailable
 from psycopg.types.string import TextLoader
 from pydantic_core import from_json, to_json
 
@@ -40,7 +41,7 @@ from worker.envelope import Envelope
 from worker.errors import OnelaneError
 from worker.job import Job, statement
 from worker.query import query
-from worker.verdict import Failure, Fault, MustWait
+from worker.verdict import Failure, Fault, LaneBusy, MustWait
 
 STATUSES = frozenset({"applied", "unchanged", "rejected", "wait"})
 TAKEN_EFFECT = frozenset({"applied", "unchanged"})
@@ -77,14 +78,16 @@ def apply(
 ) -> Batch:
     """Apply the entries of claimed lanes in one transaction; `at_once` is faster unless something is to be left out.
 
-    Raises MustWait, NotKnownYet, StatementBroken, psycopg.Error or what a kind's own code raises: then nothing
-    happened, and it was the fault of a job that the ledger does not know yet.
+    Raises LaneBusy; or MustWait, NotKnownYet, StatementBroken, psycopg.Error or what a kind's own code raises: then
+    nothing happened, and it was the fault of a job that the ledger does not know yet.
     """
     entries = chain.from_iterable(lanes.values())
     if at_once and all(entry.job is None or entry.job.apply is None for entry in entries):
         try:
             if batch := _apply_at_once(connection, token, worker, lanes):
                 return batch
+        except LaneBusy:
+            raise
         except Exception:
             if _all_ours_and_new(connection, token, lanes):
                 raise
@@ -99,7 +102,7 @@ def _apply_at_once(
     with connection.pipeline(), connection.transaction():
         fenced = _ask_for_fences(connection, token, lanes)
         asked = _ask_rounds(connection, lanes)
-        if len(fenced.fetchall()) < len(lanes):
+        if len(_granted(fenced)) < len(lanes):
             raise Rollback
         settled = _settle(lanes, asked)
         outbox = _record(connection, settled, worker, token)
@@ -109,13 +112,13 @@ def _apply_at_once(
 def _all_ours_and_new(connection: Connection, token: int, lanes: Mapping[str, Sequence[Entry]]) -> bool:
     with connection.pipeline(), connection.transaction():
         fenced, known = _ask_for_fences(connection, token, lanes), _ask_for_known(connection, lanes)
-        return len(fenced.fetchall()) == len(lanes) and known.fetchone() is None
+        return len(_granted(fenced)) == len(lanes) and known.fetchone() is None
 
 
 def _apply_step_by_step(connection: Connection, token: int, worker: str, lanes: Mapping[str, Sequence[Entry]]) -> Batch:
     with connection.pipeline(), connection.transaction():
         fenced, known_already = _ask_for_fences(connection, token, lanes), _ask_for_known(connection, lanes)
-        ours, known = dict(fenced), _known(known_already)
+        ours, known = _granted(fenced), _known(known_already)
         batch = {lane: [_recognized(e, known, ours[lane]) for e in lanes[lane]] for lane in lanes if lane in ours}
         asked = _ask_rounds(connection, batch)
         newest = connection.execute(query("fence_tokens"), {"lanes": sorted(lanes.keys() - ours)})
@@ -131,8 +134,15 @@ def _single(cursor: Cursor) -> Any:
 
 
 def _ask_for_fences(connection: Connection, token: int, lanes: Iterable[str]) -> Cursor[tuple[str, int]]:
-    """The lanes that are ours, each with the number of the newest job that took effect in it."""
     return connection.execute(query("fence"), {"token": token, "lanes": list(lanes)}, prepare=True)
+
+
+def _granted(fenced: Cursor[tuple[str, int]]) -> dict[str, int]:
+    """The lanes that are ours, each with the number of the newest job that took effect in it. Raises LaneBusy."""
+    try:
+        return dict(fenced)
+    except LockNotAvailable as error:
+        raise LaneBusy("another worker's transaction is in this lane") from error
 
 
 def _ask_for_known(connection: Connection, lanes: Mapping[str, Sequence[Entry]]) -> Cursor:

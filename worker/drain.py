@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from pydantic_core import from_json
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
@@ -84,12 +85,22 @@ class Drain:
         return self.counts
 
     def _deliver_outbox(self) -> None:
+        """Deliver what can be; what can't now is tried again by the next drain (worker/watch.py), and no lane waits.
+
+        Raises Outage, redis.RedisError.
+        """
+        connection = self._session.connection(self._deadline)
         try:
-            self._relay.deliver(self._session.connection(self._deadline))
-        except Exception as error:
-            if judge(error).fault is not Fault.OUTAGE or isinstance(error, RedisConnectionError | RedisTimeoutError):
-                raise
-            self._session.lost()
+            self._relay.deliver(connection)
+        except RedisError:
+            raise
+        except Exception as error:  # noqa: BLE001 - judged in the next line
+            if judge(error).fault is Fault.OUTAGE:
+                self._session.lost(error)
+            else:
+                log.warning("The outbox waits (%s: %s).", type(error).__name__, error)
+        else:
+            self._session.works()
 
     def _work(self, claim: Claim) -> None:
         lanes = {lane.name: self._entries(claim, lane) for lane in claim.lanes}
@@ -106,12 +117,13 @@ class Drain:
             raise
         except Exception as error:  # noqa: BLE001 - judged in the next line
             if judge(error).fault is Fault.OUTAGE:
-                self._session.lost()
+                self._session.lost(error)
                 self._give_back(claim)
                 return
             log.info("A batch of %d jobs failed (%s); applying them one by one.", len(entries), type(error).__name__)
             self._one_by_one(claim, lanes, error if len(entries) == 1 else None)
             return
+        self._session.works()
         self._settle_batch(claim, batch, time.monotonic() - began)
 
     def _settle_batch(self, claim: Claim, batch: Batch, seconds: float) -> None:
@@ -131,10 +143,11 @@ class Drain:
             try:
                 settled = isolation.apply_lane(lane, lanes[lane.name], error)
             except ServerFault as fault:
-                self._session.lost()
+                self._session.lost(fault.error)
                 rest = [Settled(other.name, then=Park(0)) for other in claim.lanes[number + 1 :]]
                 self._acknowledge(claim, [fault.settled, *rest], time.monotonic() - began)
                 return
+            self._session.works()
             self._acknowledge(claim, [settled], time.monotonic() - began)
         self._deliver_outbox()
 

@@ -28,11 +28,11 @@ log = logging.getLogger(__name__)
 
 
 class ServerFault(Exception):
-    """The server failed, not the job; `settled` is how far the lane had come."""
+    """The server failed, not the job, with this error; `settled` is how far the lane had come."""
 
-    def __init__(self, settled: Settled) -> None:
+    def __init__(self, settled: Settled, error: Exception) -> None:
         super().__init__("the server failed")
-        self.settled = settled
+        self.settled, self.error = settled, error
 
 
 class Isolation:
@@ -64,7 +64,7 @@ class Isolation:
                 if judge(error).fault is not Fault.OUTAGE:
                     raise
                 settled.then = Park(0)
-                raise ServerFault(settled) from error
+                raise ServerFault(settled, error) from error
             if done is None:
                 break
             settled.ends.append(done)
@@ -87,7 +87,10 @@ class Isolation:
         if entry.end is not None and self._holds(entry, entry.end):
             reason = f"dead letter {entry.envelope.id} ({entry.envelope.kind}): {entry.end.code}"
             self._hold(lane, json.dumps({"by": self._worker, "why": reason, "at": time.time()}))
-        return self._commit(lane, entry), None
+        try:
+            return self._commit(lane, entry), None
+        except Exception as error:  # noqa: BLE001 - an end that can't be recorded is none: it is tried for ever
+            return None, self._again(entry, error)
 
     def _commit(self, lane: str, entry: Entry) -> tuple[Entry, End] | None:
         batch = apply(self._connection, self._token, self._worker, {lane: [entry]})
@@ -96,18 +99,30 @@ class Isolation:
     def _decide(self, entry: Entry, error: Exception) -> Park | End:
         """Try again later, or how the job ends. Raises the error itself when it is the server's."""
         failure = judge(error)
-        if failure.fault is Fault.OUTAGE:
-            raise error
-        where = "".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:]
-        if entry.attempts < self._attempts_allowed(entry, failure.fault):
-            self._retried(entry, failure, where)
-            log.warning("%s %s failed (%s); trying again.", entry.envelope.kind, entry.envelope.id, failure.error_class)
-            return Park(backoff_ms(entry.attempts, self._settings), f"{entry.attempts} {entry.first_attempt}")
+        if failure.fault in {Fault.OUTAGE, Fault.BUSY} or entry.attempts < self._attempts_allowed(entry, failure.fault):
+            return self._again(entry, error)
+        where = _traceback(error)
         if isinstance(error, MustWait):
             return End("rejected", error.code, error.message)
         if isinstance(error, NotKnownYet):
             return dead("unknown_kind", failure, where)
         return dead("permanent" if failure.fault is Fault.PERMANENT else "exhausted", failure, where)
+
+    def _again(self, entry: Entry, error: Exception) -> Park:
+        """How long the lane waits, and what its head's memory becomes. Raises the error itself when it is the server's.
+
+        A lane that is only busy has no attempt less, yet is remembered, so that it is claimed alone and makes no
+        other lane wait.
+        """
+        failure = judge(error)
+        if failure.fault is Fault.OUTAGE:
+            raise error
+        if failure.fault is Fault.BUSY:
+            log.warning("The lane %s is busy; it waits.", entry.envelope.lane)
+            return Park(self._settings.lock_timeout_ms, f"{entry.attempts - 1} {entry.first_attempt}")
+        self._retried(entry, failure, _traceback(error))
+        log.warning("%s %s failed (%s); trying again.", entry.envelope.kind, entry.envelope.id, failure.error_class)
+        return Park(backoff_ms(entry.attempts, self._settings), f"{entry.attempts} {entry.first_attempt}")
 
     def _attempts_allowed(self, entry: Entry, fault: Fault) -> int:
         if fault is Fault.PERMANENT:
@@ -120,6 +135,10 @@ class Isolation:
     @staticmethod
     def _holds(entry: Entry, end: End) -> bool:
         return end.status == "dead" and holds_after_dead(entry)
+
+
+def _traceback(error: Exception) -> str:
+    return "".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:]
 
 
 def holds_after_dead(entry: Entry) -> bool:

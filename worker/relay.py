@@ -12,16 +12,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from psycopg import Connection
-from psycopg.errors import UniqueViolation
 from psycopg.rows import namedtuple_row
 from pydantic_core import to_json
 from redis import Redis
 
 from worker.bell import ring
-from worker.enqueue import Order, enqueue, order
+from worker.enqueue import JOB_ID, Order, enqueue, order
 from worker.entry import Entry, dead
 from worker.envelope import Envelope
-from worker.errors import InvalidJob, UnknownKind
+from worker.errors import UnknownKind
 from worker.job import parse
 from worker.lane import Keys
 from worker.query import query
@@ -52,19 +51,27 @@ class Relay:
         delivered, last = 0, 0
         rows: list[Any] = []
         busy: set[str] = set()
+        full: set[str] = set()
         while last == 0 or len(rows) == PAGE:
             with connection.transaction():
                 connection.execute(query("outbox_lock"))
                 cursor = connection.cursor(row_factory=namedtuple_row)
                 cursor.execute(query("outbox_page"), {"after": last, "limit": PAGE})
                 rows = list(cursor)
-                done = [*self._jobs(connection, rows), *self._replays(connection, rows, busy), *self._effects(rows)]
+                done = [
+                    *self._jobs(connection, rows, full),
+                    *self._replays(connection, rows, busy),
+                    *self._effects(rows),
+                ]
                 connection.execute(query("outbox_delivered"), {"ids": done})
             delivered += len(done)
             last = rows[-1].id if rows else -1
         return delivered
 
-    def _jobs(self, connection: Connection, rows: Iterable[Any]) -> list[int]:
+    def _jobs(self, connection: Connection, rows: Iterable[Any], full: set[str]) -> list[int]:
+        """Jobs go onto their lanes. What comes for a lane that was `full` in this delivery stays behind too, lest it
+        pass those before it.
+        """
         orders: list[tuple[int, Order]] = []
         unusable = []
         for row in (r for r in rows if r.topic == "job"):
@@ -72,15 +79,17 @@ class Relay:
                 made = order(
                     parse(row.kind, row.payload), self._settings, actor=row.actor, job_id=row.key, reason=row.reason
                 )
-                orders.append((row.id, made))
+                if made.lane not in full:
+                    orders.append((row.id, made))
             except UnknownKind:
                 log.warning("A follow-up of kind %s waits in the outbox for a worker that knows it.", row.kind)
-            except InvalidJob as error:
+            except Exception as error:  # noqa: BLE001 - a refusal, or a kind's own code, which may raise anything
                 _bury(connection, row, error)
                 unusable.append(row.id)
         must_ring, words = enqueue(self._redis, self._keys, self._settings, [made for _, made in orders])
         if must_ring:
             ring(self._settings)
+        full.update(made.lane for (_, made), word in zip(orders, words, strict=True) if word in FULL)
         return unusable + [row_id for (row_id, _), word in zip(orders, words, strict=True) if word not in FULL]
 
     def _replays(self, connection: Connection, rows: Iterable[Any], busy: set[str]) -> list[int]:
@@ -114,14 +123,12 @@ class Relay:
         return [row.id for row in effects]
 
 
-def _bury(connection: Connection, row: Any, error: InvalidJob) -> None:
+def _bury(connection: Connection, row: Any, error: Exception) -> None:
     """A follow-up that its own kind refuses is a fault of the statement that wrote it: an operator has to see it."""
     at = int(row.created_at.timestamp() * 1_000_000)
-    envelope = Envelope(0, row.key, row.kind, "?", row.actor, row.reason, at, "", row.payload)
+    usable = JOB_ID.fullmatch(row.key) and not connection.execute(query("ledger_row"), {"id": row.key}).fetchone()
+    job_id = row.key if usable else f"outbox:{row.id}"
+    envelope = Envelope(0, job_id, row.kind, "?", row.actor, row.reason, at, "", row.payload)
     entry = Entry(to_json(row.payload), envelope, None, None, 1, at)
-    rows = to_json([entry.ledger_row(dead("invalid", judge(error)))]).decode()
-    try:
-        with connection.transaction():
-            connection.execute(query("record"), {"rows": rows, "newest": "[]", "worker": "relay", "token": 0})
-    except UniqueViolation:
-        log.warning("The follow-up %s is refused (%s), and the ledger has its id already.", row.key, error)
+    rows = [entry.ledger_row(dead("invalid", judge(error)))]
+    connection.execute(query("record"), {"rows": to_json(rows).decode(), "newest": "[]", "worker": "relay", "token": 0})

@@ -1,6 +1,7 @@
 """The judgement of an error: whose fault it is, and what follows for the job.
 
     outage     the server's fault: nobody's attempt, wait until it is back
+    busy       another worker's transaction is in the lane, perhaps paused: nobody's attempt, try again soon
     transient  bad luck: try again, up to `max_attempts`
     order      what the job needs may still come on another lane: try again, up to `order_attempts`
     permanent  it will never work: a dead letter at once
@@ -15,7 +16,7 @@ import psycopg
 import redis
 
 OUTAGE_CLASSES = ("08", "28", "3D", "53", "58")
-OUTAGE_STATES = frozenset({"57P01", "57P02", "57P03", "25006"})
+OUTAGE_STATES = frozenset({"57P01", "57P02", "57P03", "57P04", "57P05", "25006"})
 TRANSIENT_STATES = frozenset({"40001", "40P01", "55P03", "57014", "25P03", "25P04"})
 ORDER_STATES = frozenset({"23503"})
 PERMANENT_CLASSES = ("22", "23", "42", "0A", "21", "3F")
@@ -25,6 +26,7 @@ class Fault(Enum):
     """Whose fault an error is."""
 
     OUTAGE = "outage"
+    BUSY = "busy"
     TRANSIENT = "transient"
     ORDER = "order"
     PERMANENT = "permanent"
@@ -41,6 +43,10 @@ class MustWait(Exception):
 
 class NotKnownYet(Exception):
     """This worker doesn't know the job's kind."""
+
+
+class LaneBusy(Exception):
+    """Another worker's transaction holds the fence of a lane for longer than `lock_timeout`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,8 @@ def judge(error: BaseException) -> Failure:
 def _fault(error: BaseException, sqlstate: str | None) -> Fault:
     if isinstance(error, redis.RedisError):
         return Fault.OUTAGE
+    if isinstance(error, LaneBusy):
+        return Fault.BUSY
     if isinstance(error, MustWait | NotKnownYet):
         return Fault.ORDER
     if isinstance(error, psycopg.Error):
