@@ -1,1 +1,1 @@
-"""The migration steps: plain SQL, each with its way back; worker/migrate runs them."""
+"""The engine's migration steps: plain SQL, each with its way back; worker/migrate runs them."""

@@ -2,7 +2,7 @@
 
 They read people, sprints and overrides of other lanes, each in one statement, so in one snapshot. Whatever changes
 those leaves one of these jobs in the outbox with its commit; it starts after that commit, hence the last one sees all
-changes. The rules of who is on duty are functions of the database (migrations/0010_rotation.sql).
+changes. The rules of who is on duty are functions of the database (tasks/migrations/0010_rotation.sql).
 """
 
 from abc import ABC

@@ -1,6 +1,7 @@
 """The adoption of the bot's real database: what is there, what is wrong, one final shape, and the way back."""
 
 from collections.abc import Sequence
+from importlib import resources
 from typing import Any
 
 import psycopg
@@ -11,7 +12,7 @@ from tasks.adopt.refusal import refuse
 from tasks.adopt.steps import all_steps
 from tasks.adopt.target import TABLES
 from tasks.adopt.verification import departures
-from worker.migrate import Adoption, Outlook, Step
+from worker.migrate import Adoption, Outlook, Step, sql_steps
 
 
 class BotAdoption:
@@ -20,8 +21,8 @@ class BotAdoption:
     tables: Sequence[str] = tuple(f"public.{table.name}" for table in TABLES)
 
     def steps(self) -> Sequence[Step]:
-        """From any shape to the final one."""
-        return all_steps()
+        """From any shape to the final one, and the rules of the rotation on top of it."""
+        return [*all_steps(), *sql_steps(resources.files("tasks") / "migrations")]
 
     def refuse(self, connection: psycopg.Connection[Any]) -> None:
         """Raise ConfigurationError when this is not the bot's database."""

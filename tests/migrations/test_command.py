@@ -265,7 +265,8 @@ def test_a_newer_schema_than_this_release_knows(onelane: Onelane, empty_database
     for command in (*COMMANDS, "lockdown"):
         done = onelane("migrate", command)
         assert (done.code, done.out) == (2, "")
-        assert done.err == "The database has step 9999_future, newer than this release: upgrade onelane.\n"
+        assert done.err.startswith("The database has step 9999_future, newer than this release or of a module that")
+        assert done.err.count("\n") == 1
 
 
 def test_too_little_disk_for_the_backup(onelane: Onelane, empty_database_url: str) -> None:

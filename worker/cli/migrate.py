@@ -27,6 +27,8 @@ def check(*, as_json: Json = False) -> None:
     outlooks = migrations.check(Settings.load().require_database())
     if as_json:
         print_json({"databases": [asdict(outlook) for outlook in outlooks]})
+    elif not outlooks:
+        say("No module in ONELANE_TASKS has tables to adopt.")
     else:
         for outlook in outlooks:
             _show_outlook(outlook)

@@ -11,7 +11,7 @@ from worker.migrate.backup import Backup, back_up
 from worker.migrate.inspection import check, lockdown, unlock, verify
 from worker.migrate.plan import require_migrated
 from worker.migrate.runner import Done, Rehearsal, Rehearsed, StepStatus, down, migrate, pending, rehearse, status
-from worker.migrate.step import Step
+from worker.migrate.step import Step, sql_steps
 
 __all__ = [
     "Adoption",
@@ -34,6 +34,7 @@ __all__ = [
     "pending",
     "rehearse",
     "require_migrated",
+    "sql_steps",
     "status",
     "unlock",
     "verify",

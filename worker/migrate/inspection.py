@@ -46,7 +46,7 @@ def lockdown(database_url: str, role: str, *, password: str = "", modules: Seque
     """
     if not ROLE.fullmatch(role):
         raise ConfigurationError("A role's name has 1 to 63 characters, prints, and does not begin with pg_.")
-    plan = Plan(modules)
+    plan = _with_adoptions(modules)
     with connect(database_url) as connection, alone(connection):
 
         def lock() -> None:
@@ -59,7 +59,7 @@ def lockdown(database_url: str, role: str, *, password: str = "", modules: Seque
 
 def unlock(database_url: str, role: str, modules: Sequence[str] | None = None) -> None:
     """Take the role away again. Raises ConfigurationError when it is not one that `lockdown` made."""
-    plan = Plan(modules)
+    plan = _with_adoptions(modules)
     with connect(database_url) as connection, alone(connection):
 
         def free() -> None:
@@ -67,3 +67,10 @@ def unlock(database_url: str, role: str, modules: Sequence[str] | None = None) -
                 adoption.unlock(connection, role)
 
         in_transaction(connection, free)
+
+
+def _with_adoptions(modules: Sequence[str] | None) -> Plan:
+    plan = Plan(modules)
+    if not plan.adoptions:
+        raise ConfigurationError("No module in ONELANE_TASKS has tables to lock: add the one that adopts the database.")
+    return plan

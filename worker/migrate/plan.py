@@ -29,33 +29,39 @@ class Plan:
             steps.extend(adoption.steps())
         self.steps = in_order(steps)
 
-    def marks(self, connection: psycopg.Connection[Any]) -> dict[str, datetime]:
-        """When each applied step was applied. Raises ConfigurationError when they are not this release's steps."""
+    def marks(self, connection: psycopg.Connection[Any], *, newer_too: bool = False) -> dict[str, datetime]:
+        """When each applied step was applied. Raises ConfigurationError for one that has changed since.
+
+        Also for one that we don't know, unless `newer_too`: an old release's worker goes on beside those of the new.
+        """
         known = {step.name: step.checksum for step in self.steps}
         applied: dict[str, datetime] = {}
         for name, checksum, applied_at in _applied(connection):
-            if name not in known:
-                raise ConfigurationError(f"The database has step {name}, newer than this release: upgrade onelane.")
-            if checksum != known[name]:
+            if name not in known and not newer_too:
+                raise ConfigurationError(
+                    f"The database has step {name}, newer than this release or of a module that ONELANE_TASKS does not"
+                    " name: upgrade onelane, or name the module."
+                )
+            if checksum != known.get(name, checksum):
                 raise ConfigurationError(f"Step {name} is not the one that was applied: restore its file.")
             applied[name] = applied_at
         return applied
 
-    def require_applied(self, connection: psycopg.Connection[Any]) -> None:
+    def require_applied(self, connection: psycopg.Connection[Any], *, newer_too: bool = False) -> None:
         """Raise ConfigurationError, which says what to run, when a step is missing; else as `marks` does."""
-        missing = self._missing(connection)
+        marks = self.marks(connection, newer_too=newer_too)
+        missing = [step.name for step in self.steps if step.name not in marks]
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            raise ConfigurationError(
-                f"The database lacks the migration {missing[0].name}{more}: run `onelane migrate up`."
-            )
+            raise ConfigurationError(f"The database lacks the migration {missing[0]}{more}: run `onelane migrate up`.")
 
     def pending(self, connection: psycopg.Connection[Any]) -> list[Step]:
         """The steps to apply. Raises ConfigurationError when anything speaks against it."""
         _refuse(connection)
         for adoption in self.adoptions:
             adoption.refuse(connection)
-        return self._missing(connection)
+        marks = self.marks(connection)
+        return [step for step in self.steps if step.name not in marks]
 
     def to_undo(self, connection: psycopg.Connection[Any], to: str | None) -> list[Step]:
         """The steps to undo, newest first. Raises ConfigurationError when `to` is not applied."""
@@ -69,14 +75,10 @@ class Plan:
             raise ConfigurationError(f"Step {to} is not applied; applied are {', '.join(reversed(names)) or 'none'}.")
         return applied[: names.index(to) + 1]
 
-    def _missing(self, connection: psycopg.Connection[Any]) -> list[Step]:
-        marks = self.marks(connection)
-        return [step for step in self.steps if step.name not in marks]
-
 
 def require_migrated(connection: psycopg.Connection[Any], modules: Sequence[str] | None = None) -> None:
-    """Raise ConfigurationError, which says what to run, when the database lacks a step or has one we don't know."""
-    Plan(modules).require_applied(connection)
+    """Raise ConfigurationError, which says what to run, when the database lacks a step of this release."""
+    Plan(modules).require_applied(connection, newer_too=True)
 
 
 def _applied(connection: psycopg.Connection[Any]) -> list[tuple[str, str, datetime]]:
