@@ -156,7 +156,28 @@ ALTER TABLE notification_snapshots ADD CONSTRAINT notification_snapshots_railway
     FOREIGN KEY (railway_trigger_id) REFERENCES cron_trigger_audits(id) ON DELETE SET NULL ON UPDATE CASCADE;
 """
 
+EMPTY = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid();
+DO $$
+DECLARE name text;
+BEGIN
+    FOR name IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
+        EXECUTE format('DROP SCHEMA %I CASCADE', name);
+    END LOOP;
+END $$;
+CREATE SCHEMA public AUTHORIZATION pg_database_owner;
+GRANT USAGE ON SCHEMA public TO PUBLIC;
+"""
+
 SHAPES = ("S1", "FIX", "PSQL", "SEED", "LEGACY", "FRESH")
+
+
+def empty(url: str) -> None:
+    """Make a database as a new one is, whoever is still connected."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET client_min_messages = warning")
+        connection.execute(EMPTY)
 
 
 def build(url: str, shape: str) -> None:

@@ -5,10 +5,9 @@ import signal
 import psycopg
 import pytest
 
-from tests.databases import new_database
 from tests.migrations.dying import die
 from tests.migrations.fill import fill
-from tests.migrations.shapes import build
+from tests.migrations.shapes import build, empty
 from tests.migrations.snapshot import catalog_of, rows_of, timeless
 from worker.migrate import down, migrate, status, verify
 from worker.migrate.plan import Plan
@@ -22,7 +21,7 @@ def applied(url: str) -> list[str]:
     return [entry.step for entry in status(url) if entry.applied_at is not None]
 
 
-def test_sigkill_in_and_after_each_step(empty_database_url: str, postgres_server: str) -> None:
+def test_sigkill_in_and_after_each_step(empty_database_url: str) -> None:
     """Inside the transaction: the step is absent. After its commit: it is whole. In the end: as without a kill."""
     url = empty_database_url
     build(url, "S1")
@@ -33,12 +32,12 @@ def test_sigkill_in_and_after_each_step(empty_database_url: str, postgres_server
         assert die(url, step, "after") == KILLED
         assert applied(url) == STEPS[: number + 1]
     assert migrate(url) == []
-    with new_database(postgres_server) as calm:
-        build(calm, "S1")
-        fill(calm, seed=7, size=100)
-        migrate(calm)
-        assert catalog_of(url) == catalog_of(calm)
-        assert timeless(rows_of(url)) == timeless(rows_of(calm))
+    killed = catalog_of(url), timeless(rows_of(url))
+    empty(url)
+    build(url, "S1")
+    fill(url, seed=7, size=100)
+    migrate(url)
+    assert (catalog_of(url), timeless(rows_of(url))) == killed
 
 
 def test_a_terminated_backend_at_each_step(empty_database_url: str) -> None:

@@ -20,12 +20,12 @@ ENGINE = ("migrations", "undo", "archive", "fences", "ledger", "outbox")
 
 
 @pytest.fixture
-def role(database_url: str) -> Iterator[str]:
-    """A role name of this test's own, gone with it."""
-    name = f"bot_{name_of(database_url)[5:25]}"
+def role(one_database: str) -> Iterator[str]:
+    """A role name of these tests' own, gone after each."""
+    name = f"bot_{name_of(one_database)[5:25]}"
     yield name
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,)).fetchone():
+    with psycopg.connect(one_database, autocommit=True) as connection:
+        if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,)).fetchone() is not None:
             connection.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 

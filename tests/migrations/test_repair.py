@@ -4,7 +4,7 @@
 
 import psycopg
 
-from tests.migrations.shapes import P3, S1, build
+from tests.migrations.shapes import P3, S1, build, empty
 from tests.migrations.snapshot import archive_of, execute, rows_of
 from worker.migrate import archived, check, down, migrate
 
@@ -148,7 +148,7 @@ def test_the_state_becomes_one_row_under_id_1(empty_database_url: str) -> None:
         ({}, None),
         ({5: 99}, None),
     ):
-        execute(url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+        empty(url)
         build(url, "FRESH")
         execute(
             url,

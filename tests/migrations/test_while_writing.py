@@ -6,10 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from tests.databases import new_database
 from tests.migrations.bot import TodaysBot
 from tests.migrations.fill import fill
-from tests.migrations.shapes import SHAPES, build
+from tests.migrations.shapes import SHAPES, build, empty
 from tests.migrations.snapshot import catalog_of, execute, rows_of, without_our_audit
 from worker.migrate import Done, down, migrate, rehearse, status, verify
 from worker.migrate.plan import Plan
@@ -25,7 +24,7 @@ CLEANED_LAST = "0002z_validate"
 @pytest.mark.parametrize("ahead", [False, True], ids=["small", "large"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_bot_meets_no_new_error(
-    shape: str, empty_database_url: str, postgres_server: str, *, ahead: bool, monkeypatch: pytest.MonkeyPatch
+    shape: str, empty_database_url: str, *, ahead: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it meets while `up` runs is what it met before on this shape; afterwards it meets none, and all holds."""
     if ahead:
@@ -33,11 +32,11 @@ def test_the_bot_meets_no_new_error(
     url, knows_active = empty_database_url, shape in {"LEGACY", "FRESH"}
     build(url, shape)
     fill(url, seed=11, size=200)
-    with new_database(postgres_server) as twin:
-        build(twin, shape)
-        fill(twin, seed=11, size=200)
-        before = TodaysBot(twin, seed=1, knows_active=knows_active)
-        before.write(60)
+    before = TodaysBot(url, seed=1, knows_active=knows_active)
+    before.write(60)
+    empty(url)
+    build(url, shape)
+    fill(url, seed=11, size=200)
     bots = [TodaysBot(url, seed=seed, knows_active=knows_active) for seed in range(BOTS)]
     with ThreadPoolExecutor(BOTS) as pool:
         running = [pool.submit(bot.run) for bot in bots]
