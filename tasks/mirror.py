@@ -73,8 +73,12 @@ class Mirror:
         path, draft = self._path(file), self.directory / f".{self.name(file)}.draft"
         try:
             with _locked(draft) as descriptor:
-                said = content()
-                _fill(descriptor, render(said))
+                try:
+                    said = content()
+                    _fill(descriptor, render(said))
+                except BaseException:
+                    draft.unlink()  # on a full disk it would hold what little is left
+                    raise
                 draft.rename(path)
                 _sync_directory(self.directory)
         except OSError as error:

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -331,6 +332,22 @@ def test_a_writer_paused_with_old_data_holds_up_the_others_and_harms_nothing_whe
     assert said(mirror, "sprints.json")[0]["sprintName"] == "FY30 Sp1"
     export(desk, "sprints")
     assert said(mirror, "sprints.json")[0]["sprintName"] == "newer"
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_draft(mirror: Path) -> None:
+    files = Mirror(mirror, staging=False)
+    files.write("sprints", lambda: ["old"])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    earlier = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(MirrorFault, match=r"sprints\.json can't be written \(File too large: "):
+            files.write("sprints", lambda: ["x" * 10_000])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, earlier)
+    assert said(mirror, "sprints.json") == ["old"]
+    assert [path.name for path in mirror.iterdir()] == ["sprints.json"]
 
 
 def test_a_file_is_readable_for_others_than_its_writer(mirror: Path) -> None:
