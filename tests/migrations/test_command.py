@@ -21,7 +21,6 @@ from worker.settings import Settings
 from worker.up import announced
 
 STEPS = [step.name for step in Plan(["tasks"]).steps]
-COMMANDS = ("check", "up", "down", "verify")
 
 
 @pytest.fixture
@@ -193,7 +192,7 @@ def test_without_a_url_the_database_of_a_running_up_is_found(empty_database_url:
         assert done.err.startswith("No PostgreSQL is configured: set ONELANE_DATABASE_URL, or run `onelane up`")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ["check", "up"])
 def test_no_database_there(command: str, tmp_path: Path) -> None:
     """One sentence, exit code 2, the password nowhere."""
     url = "postgresql://bot:hunter2@127.0.0.1:1/bot"
@@ -262,7 +261,7 @@ def test_a_newer_schema_than_this_release_knows(onelane: Onelane, empty_database
     """Neither forward nor back nor proved."""
     onelane("migrate", "up")
     execute(empty_database_url, "INSERT INTO onelane.migrations (name, checksum) VALUES ('9999_future', 'x')")
-    for command in (*COMMANDS, "lockdown"):
+    for command in ("up", "verify", "lockdown"):
         done = onelane("migrate", command)
         assert (done.code, done.out) == (2, "")
         assert done.err.startswith("The database has step 9999_future, newer than this release or of a module that")
