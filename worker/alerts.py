@@ -31,7 +31,7 @@ NAMES = {
     "crash_loop": "crash loop",
     "held": "held lanes",
     "oldest": "lanes wait for long",
-    "spool": "spool in use",
+    "spool": "spool",
     "consistency": "the data breaks its rules",
 }
 """How people call an incident; its name may go on with whose it is, after a colon."""

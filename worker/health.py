@@ -30,6 +30,7 @@ from worker.envelope import decode
 from worker.errors import NoOutcome, OnelaneError
 from worker.heartbeat import LANE, Heartbeat
 from worker.lane import Keys
+from worker.lane_book import LaneBook
 from worker.migrate import verify
 from worker.probe import Late, Probe, answer_of
 from worker.query import query
@@ -161,27 +162,24 @@ def _configured(redis: Redis, name: str) -> str | None:
 
 
 def _lanes(settings: Settings) -> Iterator[Check]:
-    keys, now = Keys(settings.prefix), time.time_ns() // 1000
+    keys = Keys(settings.prefix)
     with redis_client(settings) as redis:
-        with redis.pipeline(transaction=False) as pipeline:
-            pipeline.zrange(keys.named("ready"), 0, 0, withscores=True)
-            pipeline.zcount(keys.named("ready"), "-inf", now)
-            pipeline.zcount(keys.named("ready"), f"({now}", "+inf")
-            pipeline.hlen(keys.named("held"))
-            oldest, ready, parked, held = pipeline.execute()
+        totals = LaneBook(redis, keys).totals()
         incidents = Alerts(redis, keys).open()
-    age = (now - oldest[0][1]) / 1_000_000 if oldest else 0.0
+    age = time.time() - totals.oldest.timestamp() if totals.oldest is not None else 0.0
     if age > settings.oldest_seconds:
-        text = f"the oldest ready lane waits for {age:.0f} s: {oldest[0][0].decode()}"
+        text = f"the oldest ready lane waits for {age:.0f} s"
         yield Check("oldest lane", "degraded", text, "See `onelane lanes`; add workers, or read their logs.")
-    if held:
-        yield Check("held lanes", "degraded", f"{held:,} held", "See `onelane lanes`, then `onelane lane resume NAME`.")
+    if totals.held:
+        yield Check(
+            "held lanes", "degraded", f"{totals.held:,} held", "See `onelane lanes`, then `onelane lane resume NAME`."
+        )
     seen_here = {*INCIDENTS_SEEN_HERE, f"spool:{socket.gethostname()}"}
     unseen = [alert for name, alert in incidents.items() if name not in seen_here]
     for alert in sorted(unseen, key=lambda alert: alert.since):
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(alert.since / 1_000_000))
         yield Check("incident", "degraded", f"since {since}: {alert.text}", f"See `{alert.command}`.")
-    yield Check("lanes", "green", f"{ready:,} ready, {parked:,} parked")
+    yield Check("lanes", "green", f"{totals.ready:,} ready, {totals.parked:,} parked")
 
 
 def _postgresql(settings: Settings) -> Iterator[Check]:

@@ -19,6 +19,7 @@ from worker.alerts import NAMES, Alerts
 from worker.database import connect
 from worker.errors import ConfigurationError
 from worker.lane import Keys
+from worker.lane_book import LaneBook
 from worker.probe import Late, Probe, answer_of
 from worker.query import query
 from worker.redis_client import redis_client
@@ -90,26 +91,19 @@ class OnelaneCollector(Collector):
         yield GaugeMetricFamily("onelane_spool_bytes", "What waits in this host's spool, bytes.", value=spool)
 
     def _from_redis(self) -> Iterator[Metric]:
-        named, now = self._keys.named, time.time_ns() // 1000
+        named, now = self._keys.named, time.time()
+        totals = LaneBook(self._redis, self._keys).totals()
         with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.hgetall(named("tally"))
-            pipeline.zcount(named("ready"), "-inf", now)
-            pipeline.zcount(named("ready"), f"({now}", "+inf")
-            pipeline.hlen(named("held"))
-            pipeline.zcard(named("claimed"))
-            pipeline.hlen(named("pending"))
-            pipeline.zcount(named("drains"), now, "+inf")
-            pipeline.zcount(named("workers"), now, "+inf")
-            pipeline.zrange(named("ready"), 0, 0, withscores=True)
-            tally, ready, parked, held, claimed, waiting, drains, workers, oldest = pipeline.execute()
+            pipeline.zcount(named("drains"), round(now * 1_000_000), "+inf")
+            pipeline.zcount(named("workers"), round(now * 1_000_000), "+inf")
+            tally, drains, workers = pipeline.execute()
         yield from counted({field.decode(): int(value) for field, value in tally.items()})
-        states = {"ready": ready, "parked": parked, "held": held, "claimed": claimed}
-        yield _gauges(
-            "onelane_lanes", "Lanes by state; one that is held until some time is also parked.", "state", states
-        )
-        age = max(0.0, (now - oldest[0][1]) / 1_000_000) if oldest else 0.0
+        states = {"ready": totals.ready, "parked": totals.parked, "held": totals.held, "claimed": totals.claimed}
+        yield _gauges("onelane_lanes", "Lanes that are not empty, by state.", "state", states)
+        age = max(0.0, now - totals.oldest.timestamp()) if totals.oldest is not None else 0.0
         yield GaugeMetricFamily("onelane_oldest_ready_seconds", "How long the oldest ready lane waits.", value=age)
-        yield GaugeMetricFamily("onelane_waiting_jobs", "Jobs in lanes.", value=waiting)
+        yield GaugeMetricFamily("onelane_waiting_jobs", "Jobs in lanes.", value=totals.jobs)
         yield GaugeMetricFamily("onelane_drains", "Drains at work.", value=drains)
         yield GaugeMetricFamily("onelane_workers", "Workers that live.", value=workers)
         begun = [incident.partition(":")[0] for incident in Alerts(self._redis, self._keys).open()]

@@ -19,7 +19,7 @@ def health(*, as_json: Json = False) -> None:
     else:
         show_table(
             ("state", "what", "how it is", "what to do"),
-            [(check.state, check.name, check.text, check.remedy or None) for check in found.checks],
+            [(check.state, check.name, check.text, check.remedy or "–") for check in found.checks],
         )
         say(f"{found.state}, asked in {found.seconds:.1f} s")
     raise typer.Exit(ORDER.index(found.state))
