@@ -11,6 +11,7 @@ acknowledgement is recognized by the ledger. A drain that vanishes while it ling
 import logging
 import time
 from collections import Counter, defaultdict
+from typing import Any
 
 from pydantic_core import from_json
 from redis import Redis
@@ -23,7 +24,7 @@ from worker.acknowledge import Park, Settled, acknowledge
 from worker.alerts import Alerts
 from worker.batch import Batch, apply
 from worker.claim import Claim, ClaimedLane, Claimer
-from worker.entry import End, Entry, dead
+from worker.entry import End, Entry, cancelled, dead
 from worker.events import Events
 from worker.isolation import Isolation, ServerFault, holds_after_dead
 from worker.lane import Keys
@@ -189,7 +190,7 @@ class Drain:
     def _retried(self, entry: Entry, failure: Failure, traceback: str) -> None:
         self.counts["retried"] += 1
         self._tally.retried(entry, failure)
-        self._events.retried(entry, f"{failure.error_class}: {failure.message}", traceback)
+        self._events.retried(entry, failure, traceback)
 
     def _entries(self, claim: Claim, lane: ClaimedLane) -> list[Entry]:
         """The jobs of a lane as entries: what is remembered of the head, and what operators have cancelled."""
@@ -206,7 +207,5 @@ class Drain:
         return [self._unless_cancelled(entry) for entry in entries] if claim.cancellations else entries
 
     def _unless_cancelled(self, entry: Entry) -> Entry:
-        note = self._redis.hget(self._keys.named("cancelled"), entry.envelope.id)
-        if note is None:
-            return entry
-        return entry.ended(End("cancelled", "cancelled", f"An operator cancelled this: {from_json(note)['why']}"))
+        note: Any = self._redis.hget(self._keys.named("cancelled"), entry.envelope.id)
+        return entry if note is None else entry.ended(cancelled(note))

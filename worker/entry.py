@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Self
 
+from pydantic_core import from_json
+
 from worker.envelope import Envelope, decode
 from worker.errors import Damaged, InvalidJob, OnelaneError, UnknownKind, WrongLane
 from worker.job import Job, parse
@@ -131,3 +133,8 @@ def dead(code: str, failure: Failure, traceback: str | None = None) -> End:
     """The end of a job that needs an operator."""
     message = "This could not be carried out. The operators have been told and can repeat it."
     return End("dead", code, message, failure=failure, traceback=traceback)
+
+
+def cancelled(note: bytes) -> End:
+    """The end of a job that an operator took out; the note says why."""
+    return End("cancelled", "cancelled", f"An operator cancelled this: {from_json(note)['why']}")

@@ -173,7 +173,9 @@ class LaneBook:
         due: Any = self._redis.zrange(ready, "-inf", now, byscore=True, offset=0, num=count)
         later: Any = self._redis.zrange(ready, f"({now}", "+inf", byscore=True, offset=0, num=count + len(holds))
         claimed: Any = self._redis.zrange(self._keys.named("claimed"), 0, PAGE - 1)
-        looked_at, deepest = self._deepest([*_names(claimed), *holds], count)
+        looked_at, deepest = self._deepest(
+            [*_names(claimed), *(name for name, hold in holds.items() if hold.until is None)], count
+        )
         parked = [name for name in _names(later) if name not in holds][:count]
         held = sorted(holds, key=lambda name: (holds[name].since or moment(now), name))[:count]
         names = list(dict.fromkeys([*held, *parked, *_names(due), *deepest]))

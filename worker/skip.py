@@ -7,6 +7,7 @@ was. So a kill at any point leaves what a killed worker leaves, and no worker ca
 
 import time
 import uuid
+from typing import Any
 
 from psycopg import Connection
 from redis import Redis
@@ -15,7 +16,7 @@ from worker.acknowledge import Park, Settled, acknowledge
 from worker.alerts import Alerts
 from worker.batch import apply
 from worker.bell import ring
-from worker.entry import End, Entry, dead
+from worker.entry import End, Entry, cancelled, dead
 from worker.errors import OnelaneError
 from worker.lane import Keys, check_lane
 from worker.lane_book import UnknownLane
@@ -39,7 +40,8 @@ class Skipper:
         self._keys = Keys(settings.prefix)
 
     def skip(self, lane: str, why: str, patience_seconds: float) -> tuple[Entry, End]:
-        """Take the head off; which job it was, and its end: `repeated` when it had come to one before.
+        """Take the head off; which job it was, and its end: `cancelled` when it was marked so, `repeated` when it had
+        come to one before.
 
         Raises UnknownLane; Refused (no lane's name); LaneBusy when workers have the lane for all of `patience_seconds`;
         psycopg.Error or redis.RedisError: then the lane is as it was, or the next claim takes the job off.
@@ -50,7 +52,9 @@ class Skipper:
         while True:
             taker = f"skip:{uuid.uuid4().hex}"
             token, head = self._take(lane, taker, deadline)
-            settled = self._settle(lane, token, head.ended(dead("skipped", failure)))
+            note: Any = self._redis.hget(self._keys.named("cancelled"), head.envelope.id)
+            end = dead("skipped", failure) if note is None else cancelled(note)
+            settled = self._settle(lane, token, head.ended(end))
             if run(self._redis, self._keys, "leave", taker, grant=taker):
                 ring(self._settings)
             if settled.ends:
@@ -87,7 +91,7 @@ class Skipper:
             acknowledge(self._redis, self._keys, self._settings, token, [settled], clock_floor=newest)
         fresh = [pair for pair in settled.ends if not pair[1].repeated]
         Tally(self._redis, self._keys).ended(fresh, time.monotonic() - began)
-        for entry, end in fresh:
+        for entry, end in (pair for pair in fresh if pair[1].status == "dead"):
             told = f"{entry.envelope.kind} {entry.envelope.id} is a dead letter ({end.code})."
             Alerts(self._redis, self._keys).begin("dead", told, "onelane dead list")
         return settled

@@ -79,6 +79,7 @@ def test_each_lane_is_in_one_state_and_the_totals_add_up(
     assert book.lane("held-till").hold == lane_book.Hold("no JSON", None, None, moment(now + HOUR_US))
 
     found = book.overview(10)
+    assert found.looked_at == 5  # all but the one that no index knows
     sections = [[lane.name for lane in section] for section in (found.held, found.parked, found.oldest, found.deepest)]
     assert sections == [
         ["held", "held-till"],

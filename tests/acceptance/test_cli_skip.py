@@ -187,6 +187,14 @@ def test_without_postgresql_the_lane_is_given_back(book: LaneBook, skipper: Skip
     assert (book.lane(LANE).state, book.lane(LANE).jobs, book.lane(LANE).crashes) == ("ready", 3, 0)
 
 
+def test_a_head_that_was_cancelled_ends_so(client: Client, skipper: Skipper, database: Connection) -> None:
+    assert Interventions(client.redis, client.settings, "U0ADMIN").cancel("a", "a typo")
+    _, end = skipper.skip(LANE, "why", 1)
+    assert (end.status, end.message) == ("cancelled", "An operator cancelled this: a typo")
+    assert ledger(database) == [("a", "cancelled", "cancelled")]
+    assert client.redis.hlen(client.keys.named("cancelled")) == 0
+
+
 def test_bytes_that_are_no_job_can_be_skipped(client: Client, skipper: Skipper, database: Connection) -> None:
     client.redis.lpush(client.keys.lane(LANE), b"\xff garbage")
     entry, end = skipper.skip(LANE, "why", 1)

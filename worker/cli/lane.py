@@ -56,7 +56,7 @@ def show(
         }
     )
     if jobs:
-        show_table(("", "id", "kind", "actor", "waits", "payload"), [_row(job, cancelled, now) for job in jobs])
+        show_table(("place", "id", "kind", "actor", "waits", "payload"), [_row(job, cancelled, now) for job in jobs])
     if lane.jobs > len(jobs):
         say(f"… and {lane.jobs - len(jobs):,} more; see --limit.")
 
@@ -110,7 +110,10 @@ def skip(name: Name, *, reason: Reason = "no reason given", actor: Actor = ME) -
     job = f"{head.envelope.kind} {head.envelope.id}"
     if end.repeated:
         raise OnelaneError(f"Nothing was skipped: {job} had ended before ({end.status}), and is off the lane now.")
-    say(f"{job} is a dead letter now: see `onelane dead show {head.envelope.id}`.")
+    if end.status == "cancelled":
+        say(f"{job} was cancelled, and has ended so.")
+    else:
+        say(f"{job} is a dead letter now: see `onelane dead show {head.envelope.id}`.")
     say(_sentence(rest, None, time.time()) if rest is not None else f"{name} is empty.")
 
 
