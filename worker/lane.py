@@ -16,6 +16,9 @@ All keys stand under one prefix in braces, a Redis Cluster hash tag, so that eve
     outcome:<id>  list    the one outcome of an ended job, for a while
     bell, lingering, wake, drains, grant:<drain>     who has been called, and who is at work (claim.lua, call.lua)
 
+    tally, workers, guard, incidents, incident_counts, incidents_over, alerts, alert_cursors     for watching alone
+                         (tally.py, sentinel.py, alerts.py, recipient.py)
+
 The bot's stream of effects has a name of its own, and beside it, on the same slot, the ids that it has `seen`.
 
 A lane that is not empty stands in exactly one of `ready`, `claimed` and (held without an end time) `held`.

@@ -14,6 +14,7 @@ from tests.operations.conftest import hanging, until
 from worker.alerts import Alerts
 from worker.database import connect
 from worker.embedded import start_postgres, start_redis
+from worker.enqueue import enqueue, order
 from worker.entry import End, Entry
 from worker.envelope import encode
 from worker.heartbeat import Heartbeat
@@ -80,6 +81,16 @@ def test_what_ended_is_counted_by_kind_and_outcome(tally: Tally, settings: Setti
     assert shown["onelane_apply_seconds_sum"] == pytest.approx(2.008)
     assert shown['onelane_wait_seconds_bucket{"le": "3600.0"}'] == 0
     assert shown['onelane_wait_seconds_bucket{"le": "+Inf"}'] == 5
+
+
+def test_what_comes_is_counted_by_kind_and_so_is_what_was_known(redis: Redis, settings: Settings) -> None:
+    orders = [order(Heartbeat(), settings, actor="a", job_id=f"j{n}") for n in range(3)]
+    keys = Keys(settings.prefix)
+    assert enqueue(redis, keys, settings, orders)[1] == ["queued"] * 3
+    assert enqueue(redis, keys, settings, orders[:2])[1] == ["duplicate"] * 2
+    shown = scrape(settings)
+    assert shown['onelane_enqueued_total{"kind": "onelane.heartbeat"}'] == 3
+    assert shown['onelane_deduplicated_total{"kind": "onelane.heartbeat"}'] == 2
 
 
 def test_lanes_and_backlogs_are_those_of_the_cluster(redis: Redis, settings: Settings) -> None:

@@ -11,6 +11,7 @@ from worker.cli.output import complain, say, show_fields
 from worker.embedded.server import Server
 from worker.job import load_kinds
 from worker.migrate import migrate
+from worker.recipient import require_tellable
 from worker.settings import Settings
 from worker.supervisor import Child, stop_all
 from worker.up import FLOWER_USER, Flower, announced, flower_child, look_after, metrics, only_one, services, workers
@@ -37,6 +38,7 @@ def up(
         signal.signal(number_of_signal, _interrupt_once)
     with only_one(Settings.load().data_dir):
         given = Settings.load()
+        require_tellable(given)
         load_kinds(given.task_modules)
         flower = None if no_flower else Flower.on(flower_port)
         with services(given) as (settings, servers):

@@ -8,6 +8,7 @@ import typer
 
 from worker import database
 from worker.job import load_kinds
+from worker.recipient import require_tellable
 from worker.redis_client import redis_client, require_usable
 from worker.settings import Settings
 from worker.up import worker_command
@@ -23,6 +24,7 @@ def worker(
     It is `celery -A worker.app worker`, after a check that Redis and the database can be used.
     """
     settings = Settings.load()
+    require_tellable(settings)
     with redis_client(settings) as redis:
         require_usable(redis)
     database.require_usable(settings)

@@ -1,19 +1,21 @@
 -- Put jobs at the tails of their lanes; a job is known by its id, so a repeated call queues nothing twice.
 -- include: clock call
--- KEYS: pending ready claimed held clock bell lingering wake lanes outcomes
+-- KEYS: pending ready claimed held clock bell lingering wake lanes outcomes tally
 -- ARGV: lane_limit total_limit, then for each job: id lane digest body
 -- Returns: {ring, word, …}: ring is 1 when the caller must ring the bell; one word for each job:
 --   queued | duplicate (waits already) | done (has ended already) | reused (other payload under this id)
 --   | lane_full | full
 -- `lanes` and `outcomes` are prefixes: the lane's list and the job's outcome are named by the job, on the same slot.
+-- `tally` counts what was queued and what was known, by the kind that the body names.
 local pending, ready, claimed, held, clock = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local bell, lingering, wake, lanes, outcomes = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local bell, lingering, wake, lanes, outcomes, tally = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local lane_limit, total_limit = tonumber(ARGV[1]), tonumber(ARGV[2])
 
 local total = redis.call('HLEN', pending)
 local seq = take_numbers(clock, (#ARGV - 2) / 4)
 local now = now_us()
-local answer, news = {0}, false
+local answer, news, counts = {0}, false, {}
+local counters = {queued = 'enqueued|', duplicate = 'deduplicated|', done = 'deduplicated|'}
 
 local function word_for(id, lane, digest)
   local waiting = redis.call('HGET', pending, id)
@@ -45,8 +47,15 @@ for i = 3, #ARGV, 4 do
       news = true
     end
   end
+  if counters[word] then
+    local counter = counters[word] .. (string.match(body, '^{"id":"[^"]*","kind":"([^"]*)"') or 'unknown')
+    counts[counter] = (counts[counter] or 0) + 1
+  end
   seq = seq + 1
   answer[#answer + 1] = word
+end
+for counter, count in pairs(counts) do
+  redis.call('HINCRBY', tally, counter, count)
 end
 
 if news then
