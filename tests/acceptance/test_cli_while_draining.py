@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import psycopg
 import pytest
@@ -19,8 +20,8 @@ from worker.settings import Settings
 from worker.skip import LaneBusy, Skipper
 
 PAGES = [f"drained-{n}" for n in range(4)]
-JOBS = 150
-SECONDS = 3.0
+EACH = 10
+"""How often each act is done."""
 
 
 @pytest.mark.parametrize("seed", [random.SystemRandom().randrange(10**6)])
@@ -29,49 +30,48 @@ def test_acts_by_hand_while_workers_drain_lose_repeat_and_reorder_nothing(
 ) -> None:
     dice = random.Random(seed)
     client = Client(settings)
-    orders = [(page, f"{n:04}") for n in range(JOBS) for page in PAGES]
-    jobs = [stamps.SlowStamp(page=page, text=text, seconds=0.01) for page, text in orders]
-    ids = [handle.id for handle in client.enqueue_many(jobs, actor="U0EXAMPLE09")]
     by_hand = Interventions(lanes, settings, "U0ADMIN")
-    done: dict[str, int] = dict.fromkeys(("hold", "resume", "retry", "cancel", "skip"), 0)
+    place: dict[str, tuple[str, str]] = {}
+    done = dict.fromkeys(("hold", "resume", "retry", "cancel", "skip"), 0)
 
     def lane() -> str:
         return f"page:{dice.choice(PAGES)}"
 
+    def enqueue() -> None:
+        jobs = [stamps.SlowStamp(page=page, text=f"{len(place):06}", seconds=0.01) for page in PAGES]
+        for job, handle in zip(jobs, client.enqueue_many(jobs, actor="U0EXAMPLE09"), strict=True):
+            place[handle.id] = (job.page, job.text)
+
     with connect(settings) as own:
         skipper = Skipper(lanes, own, settings, "U0ADMIN")
         acts: dict[str, Callable[[], object]] = {
-            "hold": lambda: by_hand.hold(lane(), "for a while", dice.choice([None, 0.2])),
+            "hold": lambda: by_hand.hold(lane(), "for a while", dice.choice([None, 0.2])) or True,
             "resume": lambda: by_hand.resume(lane()),
-            "retry": lambda: by_hand.retry_now(lane()),
-            "cancel": lambda: by_hand.cancel(dice.choice(ids), "not wanted"),
-            "skip": lambda: skipper.skip(lane(), "in the way", 0.05),
+            "retry": lambda: by_hand.retry_now(lane()) == "due",
+            "cancel": lambda: by_hand.cancel(dice.choice(list(place)[-20:]), "not wanted"),
+            "skip": lambda: not skipper.skip(lane(), "in the way", dice.choice([0, 1]))[1].repeated,
         }
-        end = time.monotonic() + SECONDS
-        while time.monotonic() < end:
+        deadline = time.monotonic() + 60
+        while min(done.values()) < EACH:
+            assert time.monotonic() < deadline, f"seed {seed}: {done}"
+            enqueue()
             act = dice.choice(list(acts))
-            try:
-                acts[act]()
-            except (UnknownLane, LaneBusy):
-                continue
-            done[act] += 1
-            time.sleep(0.005)
+            with suppress(UnknownLane, LaneBusy):
+                done[act] += bool(acts[act]())
     for page in PAGES:
         by_hand.resume(f"page:{page}")
     assert onelane("lanes", "--wait-empty", "60").code == 0, f"seed {seed}"
     until(lambda: lanes.hlen(keys.named("pending")) == 0, "the end")
 
-    assert all(done.values()), done
     sql = "SELECT job_id, lane, status FROM onelane.ledger WHERE lane LIKE 'page:drained-%' ORDER BY seq"
     ends = database.execute(sql).fetchall()
-    assert sorted(job_id for job_id, _, _ in ends) == sorted(ids)
+    assert sorted(job_id for job_id, _, _ in ends) == sorted(place)
     assert {status for _, _, status in ends} == {"applied", "cancelled", "dead"}
-    place = dict(zip(ids, orders, strict=True))
     for page in PAGES:
         applied = [place[job_id][1] for job_id, on, status in ends if on == f"page:{page}" and status == "applied"]
         rows = database.execute("SELECT text FROM stamps WHERE page = %s ORDER BY n", [page]).fetchall()
         assert [text for (text,) in rows] == applied == sorted(applied), f"seed {seed}"
-    assert lanes.hmget(keys.named("cancelled"), ids) == [None] * len(ids)
+    assert lanes.hmget(keys.named("cancelled"), list(place)) == [None] * len(place)
     for page in PAGES:
         for memory in ("held", "tokens", "attempts", "crashes"):
             assert not lanes.hexists(keys.named(memory), f"page:{page}"), (memory, seed)
