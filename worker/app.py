@@ -11,12 +11,14 @@ from functools import cache
 from celery import Celery, Task
 from redis import Redis
 
+from worker import revoke
 from worker.alerts import Alerts
 from worker.bell import DRAIN, QUEUE
 from worker.drain import Drain
 from worker.events import Events
 from worker.job import load_kinds
 from worker.lane import Keys
+from worker.mask import Mask
 from worker.redis_client import redis_client
 from worker.session import Session
 from worker.settings import Settings
@@ -28,6 +30,7 @@ load_kinds(["worker.heartbeat", *settings.task_modules])
 app = Celery("onelane", broker=settings.broker)
 app.onelane_settings = settings
 app.steps["worker"].add(WatchStep)
+revoke.take_over()
 app.conf.update(
     task_default_queue=QUEUE,
     task_acks_late=True,
@@ -61,7 +64,7 @@ class Workplace:
         self.redis: Redis = redis_client(settings)
         self.alerts = Alerts(self.redis, Keys(settings.prefix))
         self.session = Session(settings, self.alerts, f"onelane {hostname}")
-        self.events = Events(app, hostname)
+        self.events = Events(app, hostname, Mask(settings.mask_key) if settings.mask_key else None)
         atexit.register(self.session.close)
         # What is loaded by now stays; a batch makes some 100,000 objects, and few of them form cycles. Collecting as
         # often as Python does by default costs a sixth of a worker's CPU.

@@ -15,52 +15,72 @@ from celery.events.dispatcher import EventDispatcher
 from pydantic_core import to_json
 
 from worker.entry import End, Entry
+from worker.mask import Mask
+from worker.verdict import Failure
+
+REVOKED = {"terminated": False, "signum": None, "expired": False}
 
 log = logging.getLogger(__name__)
 
 
 class Events:
-    """Tells Celery's monitors what happens to jobs; one for a worker process, whose drains take turns."""
+    """Tells Celery's monitors what happens to jobs; one for a worker process, whose drains take turns. Under a `mask`
+    they read pseudonyms.
+    """
 
-    def __init__(self, app: Celery, hostname: str, drain: str = "") -> None:
-        self._app = app
+    def __init__(self, app: Celery, hostname: str, mask: Mask | None = None, drain: str = "") -> None:
+        self._app, self._mask = app, mask
         self._common = {"hostname": hostname, "pid": os.getpid(), "utcoffset": time.timezone // 3600}
         self._dispatcher: EventDispatcher | None = None
         self.drain = drain
         """The drain that the jobs are shown under."""
 
     def ended(self, pairs: Sequence[tuple[Entry, End]], seconds: float) -> None:
-        """Jobs have ended; `seconds` is what their batch took together."""
+        """Jobs have ended; `seconds` is what their batch took together.
+
+        A rejected job has succeeded, as a task: its answer is no. A cancelled one is revoked, and never started.
+        """
         each = seconds / max(1, len(pairs))
         events: list[dict[str, Any]] = []
         for entry, end in pairs:
-            events += self._begun(entry)
+            result: dict[str, Any] = {"uuid": entry.envelope.id, "result": f"{end.status}: {end.code}"}
+            if end.status == "cancelled":
+                events += (self._received(entry), {"type": "task-revoked", **result, **REVOKED})
+                continue
+            result["runtime"] = each
             if end.failure is not None:
-                error = f"{end.failure.error_class}: {end.failure.message}"
-                result: dict[str, Any] = {"type": "task-failed", "exception": error, "traceback": end.traceback}
-            else:
-                result = {"type": "task-succeeded", "result": f"{end.status}: {end.code}", "runtime": each}
-            events.append({"uuid": entry.envelope.id, **result})
+                result |= self._failed(entry, end.failure, end.traceback)
+            kind = "task-succeeded" if end.failure is None else "task-failed"
+            events += (self._received(entry), _started(entry), {"type": kind, **result})
         self._send(events)
 
-    def retried(self, entry: Entry, error: str, traceback: str | None) -> None:
+    def retried(self, entry: Entry, failure: Failure, traceback: str | None) -> None:
         """A job failed and will be tried again."""
-        retried = {"type": "task-retried", "uuid": entry.envelope.id, "exception": error, "traceback": traceback}
-        self._send([*self._begun(entry), retried])
+        retried = {"type": "task-retried", "uuid": entry.envelope.id, **self._failed(entry, failure, traceback)}
+        self._send([self._received(entry), _started(entry), retried])
 
-    def _begun(self, entry: Entry) -> tuple[dict[str, Any], dict[str, Any]]:
-        e = entry.envelope
-        received = {
+    def _received(self, entry: Entry) -> dict[str, Any]:
+        e, mask = entry.envelope, self._mask
+        if mask is None:
+            shown = {"lane": e.lane, "actor": e.actor, "attempt": entry.attempts, "payload": e.payload}
+        else:
+            whose = {"lane": mask.lane(e.lane), "actor": mask.text(e.actor)}
+            shown = {**whose, "attempt": entry.attempts, "payload": mask.payload(e.payload)}
+        return {
             "type": "task-received",
             "uuid": e.id,
             "name": e.kind,
             "args": "()",
-            "kwargs": repr({"lane": e.lane, "actor": e.actor, "attempt": entry.attempts, "payload": e.payload}),
+            "kwargs": repr(shown),
             "retries": entry.attempts - 1,
             "root_id": self.drain,
             "parent_id": self.drain,
         }
-        return received, {"type": "task-started", "uuid": e.id}
+
+    def _failed(self, entry: Entry, failure: Failure, traceback: str | None) -> dict[str, Any]:
+        if self._mask is not None:
+            return {"exception": self._mask.error(failure, entry.envelope.id)}
+        return {"exception": f"{failure.error_class}: {failure.message}", "traceback": traceback}
 
     def _send(self, events: list[dict[str, Any]]) -> None:
         """Send events, each with the fields that all have in common."""
@@ -86,3 +106,7 @@ class Events:
         except Exception as error:  # noqa: BLE001 - whatever a transport raises, watching must not harm a job
             log.warning("Events could not be sent (%s); monitors miss %d of them.", type(error).__name__, len(events))
             self._dispatcher = None
+
+
+def _started(entry: Entry) -> dict[str, Any]:
+    return {"type": "task-started", "uuid": entry.envelope.id}

@@ -47,8 +47,14 @@ class Interventions:
         return word
 
     def cancel(self, job_id: str, why: str) -> bool:
-        """Mark a waiting job: a worker records it as cancelled when its turn comes; False when none waits."""
-        return bool(run(self._redis, self._keys, "cancel", job_id, self._note(why)) == b"marked")
+        """Mark a waiting job: a worker records it as cancelled when its turn comes; False when none waits.
+
+        The turn of a head that waits for its backoff is now.
+        """
+        word, must_ring = run(self._redis, self._keys, "cancel", job_id, self._note(why))
+        if must_ring:
+            ring(self._settings)
+        return bool(word == b"marked")
 
     def _call(self, script: str, lane: str) -> str:
         word, must_ring = run(self._redis, self._keys, script, check_lane(lane), lane=lane)

@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     alert_urls: str = Field("", description="who is told of incidents: apprise URLs, separated by blanks")
     oldest_seconds: int = Field(60, ge=1, description="a ready lane that waits longer than this is worth a look, s")
 
+    mask_key: str = Field(
+        "",
+        pattern="^(.{16,})?$",
+        description="a secret, the same for all workers; with it Flower shows pseudonyms for what may be personal",
+    )
+
     log_level: str = Field("INFO", description="log level of workers and commands")
 
     @classmethod

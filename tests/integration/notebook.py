@@ -50,7 +50,7 @@ class Worker:
     def drain(self) -> Counter[str]:
         """One drain, to its end."""
         drain = f"{self.name}:{uuid4().hex[:8]}"
-        events = Events(ringer(self.settings.broker, 2.0), self.name, drain)
+        events = Events(ringer(self.settings.broker, 2.0), self.name, drain=drain)
         return Drain(self.settings, self.redis, self.session, self.alerts, events, self.name, drain).run()
 
     def claimer(self) -> Claimer:

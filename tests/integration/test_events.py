@@ -1,6 +1,9 @@
 """Events: what a Celery monitor, such as Flower, hears of jobs; on a real broker, through Celery's own receiver."""
 
+import ast
+import re
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
@@ -9,39 +12,87 @@ from kombu import Consumer
 from worker.entry import End, Entry
 from worker.envelope import Envelope
 from worker.events import Events
+from worker.mask import Mask
 from worker.verdict import Failure, Fault
 
 
-def entry(job_id: str) -> Entry:
+def entry(job_id: str, payload: Any = None) -> Entry:
     """A job on its second attempt."""
-    return Entry(b"", Envelope(1, job_id, "line.add", "page:1", "U0A", None, 1, "d", {"text": "x"}), None, None, 2, 1)
+    payload = payload or {"text": "x", "on": [1, None]}
+    return Entry(b"", Envelope(1, job_id, "line.add", "page:1", "U0A", None, 1, "d", payload), None, None, 2, 1)
 
 
-def test_a_monitor_hears_of_each_job_as_of_a_task(redis_url: str) -> None:
-    """Received with its kind and lane, started, and succeeded with its outcome, failed or retried with its error."""
+FAILURE = Failure(Fault.PERMANENT, "DataError", "22001", "'Ann Example' is too long", "names_are_short")
+
+
+def heard_of(redis_url: str, tell: Callable[[Celery], object], count: int) -> list[dict[str, Any]]:
+    """The events that a monitor hears while `tell` sends them."""
     app = Celery("test", broker=redis_url.replace("unix://", "redis+socket://"), set_as_current=False)
-    done, dead, late = (uuid.uuid4().hex for _ in range(3))
     heard: list[dict[str, Any]] = []
     with app.connection() as connection:
         receiver = app.events.Receiver(connection, handlers={"*": heard.append})
         receive = {"queues": [receiver.queue], "callbacks": [receiver._receive], "no_ack": True, "accept": ["json"]}
         with Consumer(connection.default_channel, **receive):
             connection.drain_events(timeout=10)  # the subscription is confirmed
-            events = Events(app, "worker@host", "the-drain")
-            failure = Failure(Fault.PERMANENT, "DataError", "22001", "too long")
-            events.ended([(entry(done), End("applied", "added", "Added."))], 0.5)
-            events.ended([(entry(dead), End("dead", "permanent", "Told.", failure=failure, traceback="where"))], 0.5)
-            events.retried(entry(late), "LockNotAvailable: locked", "where")
-            while len(heard) < 9:
+            tell(app)
+            while len(heard) < count:
                 connection.drain_events(timeout=10)
+    return heard
+
+
+def test_a_monitor_hears_of_each_job_as_of_a_task(redis_url: str) -> None:
+    """Received with its kind and lane, started, and ended with its outcome or error; a cancelled one never started."""
+    done, dead, late, off = (uuid.uuid4().hex for _ in range(4))
+
+    def tell(app: Celery) -> None:
+        events = Events(app, "worker@host", drain="the-drain")
+        events.ended([(entry(done), End("applied", "added", "Added."))], 0.5)
+        events.ended([(entry(dead), End("dead", "permanent", "Told.", failure=FAILURE, traceback="where"))], 0.5)
+        events.retried(entry(late), Failure(Fault.TRANSIENT, "LockNotAvailable", "55P03", "locked"), "where")
+        events.ended([(entry(off), End("cancelled", "cancelled", "No."))], 0.5)
+
+    heard = heard_of(redis_url, tell, 11)
     assert [(event["type"], event["uuid"]) for event in heard] == [
-        (f"task-{what}", job) for job, end in ((done, "succeeded"), (dead, "failed"), (late, "retried"))
-        for what in ("received", "started", end)
-    ]  # fmt: skip
-    received, _, succeeded, _, _, failed, _, _, retried = heard
+        *((f"task-{what}", done) for what in ("received", "started", "succeeded")),
+        *((f"task-{what}", dead) for what in ("received", "started", "failed")),
+        *((f"task-{what}", late) for what in ("received", "started", "retried")),
+        *((f"task-{what}", off) for what in ("received", "revoked")),
+    ]
+    received, _, succeeded, _, _, failed, _, _, retried, _, revoked = heard
     assert received["name"] == "line.add"
-    assert "'lane': 'page:1'" in received["kwargs"]
+    assert (
+        received["kwargs"]
+        == "{'lane': 'page:1', 'actor': 'U0A', 'attempt': 2, 'payload': {'text': 'x', 'on': [1, None]}}"
+    )
     assert (received["retries"], received["parent_id"], received["hostname"]) == (1, "the-drain", "worker@host")
     assert (succeeded["result"], succeeded["runtime"]) == ("applied: added", 0.5)
-    assert (failed["exception"], failed["traceback"]) == ("DataError: too long", "where")
-    assert retried["exception"] == "LockNotAvailable: locked"
+    assert (failed["exception"], failed["traceback"]) == ("DataError: 'Ann Example' is too long", "where")
+    assert (failed["result"], failed["runtime"]) == ("dead: permanent", 0.5)
+    assert (retried["exception"], retried["traceback"]) == ("LockNotAvailable: locked", "where")
+    assert (revoked["result"], revoked["terminated"]) == ("cancelled: cancelled", False)
+
+
+def test_under_a_mask_a_monitor_reads_pseudonyms_and_no_text_of_an_error(redis_url: str) -> None:
+    """The same text has the same pseudonym wherever it stands; another key gives others."""
+    mask = Mask("a secret of our own")
+    job = entry("j", {"text": "Ann Example", "who": ["1", {"n": 7, "none": None}], "done": True})
+
+    def tell(app: Celery) -> None:
+        events = Events(app, "worker@host", mask, drain="the-drain")
+        events.ended([(job, End("dead", "permanent", "Told.", failure=FAILURE, traceback="Ann"))], 0.5)
+        events.retried(job, FAILURE, "Ann")
+
+    heard = heard_of(redis_url, tell, 6)
+    ann, one, actor = mask.text("Ann Example"), mask.text("1"), mask.text("U0A")
+    assert ast.literal_eval(heard[0]["kwargs"]) == {
+        "lane": f"page:{one}",
+        "actor": actor,
+        "attempt": 2,
+        "payload": {"text": ann, "who": [one, {"n": 7, "none": None}], "done": True},
+    }
+    for failed in (heard[2], heard[5]):
+        assert failed["exception"] == "DataError (22001, names_are_short): `onelane job j` says more"
+        assert "traceback" not in failed
+    assert not [word for word in ("Ann", "U0A", "page:1") if word in str(heard)]
+    assert re.fullmatch("~[0-9a-f]{12}", ann)
+    assert Mask("another secret of ours").text("Ann Example") != ann

@@ -32,9 +32,7 @@ def cancel(
             found = find_job(settings, redis, job_id)
             raise OnelaneError(f"Only a job in a lane can be cancelled. {sentence(found)}")
         waiting = in_lane(redis, Keys(settings.prefix), job_id)
-        if waiting is not None and waiting["position"] == 1 and waiting["lane_state"] == "parked":
-            acts.retry_now(waiting["lane"])
-        elif waiting is not None and waiting["lane_state"] in {"parked", "held"}:
+        if waiting is not None and waiting["lane_state"] in {"parked", "held"}:
             say(f"{job_id} will not be applied. {_turn(waiting)}")
             return
         in_hand = waiting is None or waiting["lane_state"] == "claimed"
