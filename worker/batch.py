@@ -138,10 +138,14 @@ def _ask_for_fences(connection: Connection, token: int, lanes: Iterable[str]) ->
 
 
 def _granted(fenced: Cursor[tuple[str, int]]) -> dict[str, int]:
-    """The lanes that are ours, each with the number of the newest job that took effect in it. Raises LaneBusy."""
+    """The lanes that are ours, each with the number of the newest job that took effect in it. Raises LaneBusy, or an
+    error that a later statement has met meanwhile.
+    """
     try:
         return dict(fenced)
     except LockNotAvailable as error:
+        if fenced.pgresult is not None:
+            raise
         raise LaneBusy("another worker's transaction is in this lane") from error
 
 

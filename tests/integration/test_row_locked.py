@@ -1,4 +1,4 @@
-"""A row that somebody else has locked is the job's own trouble: it uses up attempts, unlike a lane with another worker."""
+"""A row that somebody else has locked is the job's own trouble and costs attempts, unlike a lane of a paused worker."""
 
 import psycopg
 import pytest
