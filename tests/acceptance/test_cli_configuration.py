@@ -15,7 +15,7 @@ from tests.acceptance.onelane import Onelane
 from worker.embedded import start_postgres, start_redis
 
 ENQUEUE = ("enqueue", "user.upsert", "slack_id=U0EXAMPLE01", "name=A", "discipline=po", "--actor", "U0EXAMPLE09")
-PASSWORD = "s3cret-hunter2"  # noqa: S105 - it must not show up anywhere
+PASSWORD = "s3cret-hunter2"
 NO_REDIS = "No Redis is configured: set ONELANE_REDIS_URL, or run `onelane up` in this directory.\n"
 NO_POSTGRESQL = "No PostgreSQL is configured: set ONELANE_DATABASE_URL, or run `onelane up` in this directory.\n"
 

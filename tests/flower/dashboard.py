@@ -4,7 +4,7 @@ import ast
 import json
 import urllib.request
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
@@ -16,7 +16,7 @@ class Dashboard:
 
     url: str
     user: str
-    password: str
+    password: str | None
 
     def get(self, path: str, **query: str) -> str:
         """A page."""
@@ -62,15 +62,15 @@ class Dashboard:
     def code(self, path: str, password: str | None) -> int:
         """The status code that somebody with this password gets."""
         try:
-            self._ask("GET", path, {}, password)
+            replace(self, password=password)._ask("GET", path, {})
         except HTTPError as error:
             return error.code
         return 200
 
-    def _ask(self, method: str, path: str, query: dict[str, str], password: str | None = "its own") -> str:
+    def _ask(self, method: str, path: str, query: dict[str, str]) -> str:
         request = urllib.request.Request(f"{self.url}{path}?{urlencode(query)}", method=method)
-        if password is not None:
-            pair = f"{self.user}:{self.password if password == 'its own' else password}"
-            request.add_header("Authorization", f"Basic {b64encode(pair.encode()).decode()}")
+        if self.password is not None:
+            pair = b64encode(f"{self.user}:{self.password}".encode()).decode()
+            request.add_header("Authorization", f"Basic {pair}")
         with urllib.request.urlopen(request, timeout=10) as answer:
             return str(answer.read().decode())

@@ -1,4 +1,4 @@
-"""Flower's button and Celery's own `revoke` cancel a waiting job in its lane, for good; for a task they do what they did."""
+"""Flower and Celery's own `revoke` cancel a waiting job in its lane, for good; for a task they do what they did."""
 
 import uuid
 
@@ -34,8 +34,8 @@ def operator(client: Client) -> Interventions:
 def test_flowers_button_cancels_a_job_that_waits_for_its_next_try_at_once(
     dashboard: Dashboard, client: Client, connection: psycopg.Connection
 ) -> None:
-    lock(connection, "Walden")
-    first, second = lend(client, "Walden"), lend(client, "Walden", reason="the successor")
+    lock(connection, "Dune")
+    first, second = lend(client, "Dune"), lend(client, "Dune", reason="the successor")
     shown(dashboard, first, "RETRY")
     connection.rollback()
     assert dashboard.post(f"/api/task/revoke/{first.id}") == {"message": f"Revoked '{first.id}'"}

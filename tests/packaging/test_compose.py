@@ -173,7 +173,7 @@ class Host:
         if password is not None:
             request.add_header("Authorization", "Basic " + base64.b64encode(f"onelane:{password}".encode()).decode())
         try:
-            with urlopen(request, timeout=10) as answer:  # noqa: S310
+            with urlopen(request, timeout=10) as answer:
                 return answer.status, answer.read().decode()
         except HTTPError as error:
             with error:
