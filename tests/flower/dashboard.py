@@ -43,7 +43,7 @@ class Dashboard:
 
     def heartbeats(self) -> dict[str, int]:
         """How many heartbeats it has heard of each worker."""
-        return {w["hostname"]: w["worker-heartbeat"] for w in self.json("/workers", json="1")["data"]}
+        return {w["hostname"]: w.get("worker-heartbeat", 0) for w in self.json("/workers", json="1")["data"]}
 
     def task(self, job_id: str) -> dict[str, Any]:
         """What it knows of one job; nothing while it doesn't know it."""

@@ -75,7 +75,9 @@ def test_a_retried_job_counts_its_attempts_and_ends_like_any_other(
     lock(connection, "Ulysses")
     handle = lend(client, "Ulysses")
     task = shown(dashboard, handle, "RETRY")
-    assert task["exception"] == "LockNotAvailable: canceling statement due to lock timeout" in str(task["traceback"])
+    error = "LockNotAvailable: canceling statement due to lock timeout"
+    assert str(task["exception"]).splitlines()[0] == error
+    assert error in str(task["traceback"])
     operator = Interventions(client.redis, client.settings, BOB)
     assert operator.retry_now("book:Ulysses") == "due"
     until(lambda: dashboard.state(handle.id) == "RETRY" and dashboard.task(handle.id)["retries"] == 1)
@@ -138,7 +140,7 @@ def test_workers_stay_online_while_a_job_takes_longer_than_a_heartbeat_may(
     assert client.redis.zscore(client.keys.named("claimed"), "book:Walden")
     connection.execute("DELETE FROM sought")
     assert handle.wait(20).code == "lent"
-    assert float(str(shown(dashboard, handle, "SUCCESS")["runtime"])) > 4
+    assert float(str(shown(dashboard, handle, "SUCCESS")["runtime"])) > 3
 
 
 def test_flower_asks_for_a_password(dashboard: Dashboard, client: Client) -> None:
