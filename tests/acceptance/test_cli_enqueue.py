@@ -70,6 +70,16 @@ def test_a_job_that_ends_badly_is_an_exit_code_of_1(onelane: Onelane) -> None:
     assert done.out.endswith("rejected: <@U0NOBODY> is in no discipline; add them first.\n")
 
 
+def test_a_dead_letter_is_said_with_the_command_that_shows_more(
+    onelane: Onelane, database: psycopg.Connection, page: str
+) -> None:
+    database.execute("ALTER TABLE stamps ADD CONSTRAINT no_poison CHECK (text <> 'poison')")
+    done = onelane("enqueue", "stamp.write", f"page={page}", "text=poison", *BY, "--id", page, "--wait", "20")
+    assert done.code == 1
+    assert done.out.endswith(f"can repeat it. See `onelane dead show {page}`.\n")
+    assert onelane("dead", "show", page).code == 0
+
+
 def test_an_outcome_that_does_not_come_in_time_is_said(onelane: Onelane, page: str) -> None:
     words = ("enqueue", "stamp.slow", f"page={page}", "text=late", "seconds=2", *BY, "--id", page, "--wait", "0.2")
     done = onelane(*words)

@@ -90,7 +90,8 @@ def _one(client: Client, made: Order, wait: float | None, *, as_json: bool) -> N
         answer = {"id": handle.id, "lane": handle.lane, "state": handle.state}
         print_json(answer if wait is None else {**answer, "outcome": outcome and asdict(outcome)})
     elif outcome is not None:
-        say(f"{outcome.status}: {outcome.message}")
+        more = f" See `onelane dead show {handle.id}`." if outcome.status == "dead" else ""
+        say(f"{outcome.status}: {outcome.message}{more}")
     raise typer.Exit(int(wait is not None and (outcome is None or outcome.status not in {"applied", "unchanged"})))
 
 
