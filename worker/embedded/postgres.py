@@ -103,7 +103,8 @@ class RunningPostgres(Server):
         if self._account is None:
             return dies_with_parent(command, self.stop_signal)
         ids = [f"--reuid={self._account.pw_uid}", f"--regid={self._account.pw_gid}", "--clear-groups"]
-        reach = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+        # Without the last, access(2) would ask for the account alone, and initdb would not find its own programs.
+        reach = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--securebits=+no_setuid_fixup"]
         return dies_with_parent(command, self.stop_signal, *ids, *reach)
 
 
