@@ -19,12 +19,12 @@ NOTE = '{"by": "U0ADMIN", "why": "a mistake", "at": 1}'
 def test_a_cancelled_job_is_recorded_and_not_applied_wherever_it_stands_in_its_lane(notebook: Notebook) -> None:
     handles = notebook.enqueue(*(Write(page="p", text=str(n)) for n in range(5)))
     for number in (0, 3):
-        assert notebook.script("cancel", handles[number].id, NOTE) == b"marked"
+        assert notebook.script("cancel", handles[number].id, NOTE)[0] == b"marked"
     assert notebook.drain_all() == {"applied": 3, "cancelled": 2}
     assert notebook.lines("p") == ["1", "2", "4"]
     outcome = handles[3].wait(1)
     assert (outcome.status, outcome.message) == ("cancelled", "An operator cancelled this: a mistake")
-    assert notebook.script("cancel", handles[3].id, NOTE) == b"absent"
+    assert notebook.script("cancel", handles[3].id, NOTE)[0] == b"absent"
     assert notebook.left_in_redis() == set()
 
 
@@ -46,7 +46,7 @@ def test_cancelling_a_job_that_has_just_been_committed_does_not_undo_it(notebook
     entries = {lane.name: [Entry.read(lane.name, raw, 1, 0) for raw in lane.jobs] for lane in claim.lanes}
     with connect(notebook.settings) as connection:
         batch = apply(connection, claim.token, "w", entries)
-    assert notebook.script("cancel", handle.id, NOTE) == b"marked"
+    assert notebook.script("cancel", handle.id, NOTE)[0] == b"marked"
     acknowledge(
         notebook.redis,
         notebook.keys,
