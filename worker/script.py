@@ -2,8 +2,9 @@
 
 A script's header is its contract: `include` names the shared pieces that are put before it, `KEYS` and `ARGV` name its
 arguments in order. The keys are built from the header, so a caller says only which lane, job or drain it means.
-Scripts are called by hash and loaded again when Redis no longer has them; so two releases live side by side. Every
-script may be sent twice (a lost reply makes redis-py repeat a command), and answers from a closed set of words.
+Scripts are called by hash, and all are loaded again when Redis no longer has one; so two releases live side by side,
+and none runs in a pipeline without the one before it. Every script may be sent twice (a lost reply makes redis-py
+repeat a command), and answers from a closed set of words.
 """
 
 import hashlib
@@ -47,6 +48,12 @@ def _header(body: str, entry: str) -> tuple[str, ...]:
     return tuple(found[1].split()) if found else ()
 
 
+@cache
+def _names() -> list[str]:
+    files = resources.files("worker").joinpath("lua").iterdir()
+    return [file.name.removesuffix(".lua") for file in files if file.name.endswith(".lua")]
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call of a script: its name, its arguments, and of which lane, job or drain its keys are."""
@@ -74,7 +81,7 @@ def run_all(redis: Redis, keys: Keys, calls: Iterable[Call]) -> list[Any]:
     try:
         return _pipelined(redis, keys, calls)
     except NoScriptError:
-        for name in {call.name for call in calls}:
+        for name in _names():
             redis.script_load(script(name).text)
         return _pipelined(redis, keys, calls)
 

@@ -22,9 +22,12 @@ if upto > before then
     end
     redis.call('PEXPIRE', outcome, outcome_ms)
     ids[#ids + 1] = ARGV[i]
+    if #ids == 1000 or i + 1 == #ARGV then -- Lua can't unpack many more
+      redis.call('HDEL', pending, unpack(ids))
+      redis.call('HDEL', cancelled, unpack(ids))
+      ids = {}
+    end
   end
-  redis.call('HDEL', pending, unpack(ids))
-  redis.call('HDEL', cancelled, unpack(ids))
   redis.call('HDEL', attempts, lane)
   redis.call('HDEL', crashes, lane)
 end

@@ -23,6 +23,7 @@ end
 if begin then
   redis.call('DEL', bell)
   redis.call('ZREMRANGEBYSCORE', drains, '-inf', now)
+  redis.call('ZREMRANGEBYSCORE', lingering, '-inf', now)
   redis.call('ZADD', drains, text(now + slice + lease), drain)
 end
 redis.call('ZREM', lingering, drain)

@@ -3,7 +3,9 @@ local function take_back_expired(now, ready, claimed, tokens, crashes, held, lan
   for _, lane in ipairs(redis.call('ZRANGEBYSCORE', claimed, '-inf', now, 'LIMIT', 0, 1000)) do
     redis.call('ZREM', claimed, lane)
     redis.call('HDEL', tokens, lane)
-    redis.call('HINCRBY', crashes, lane, 1)
+    if redis.call('EXISTS', lanes .. lane) == 1 then
+      redis.call('HINCRBY', crashes, lane, 1)
+    end
     line_up(lane, lanes .. lane, now, ready, held)
   end
 end
