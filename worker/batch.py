@@ -14,7 +14,9 @@ The order of the statements is the safety of the whole system. In one READ COMMI
 What a crash leaves, point by point: before the commit nothing has happened; after it the ledger knows all jobs of the
 batch, so the next claim only acknowledges them. A COMMIT whose reply was lost is one of these two. A worker that was
 paused and wakes up inside the transaction still holds the row locks, or has lost its connection; one that wakes up
-before the fence finds a newer token. No clock and no lease decides any of this.
+before the fence finds a newer token. No clock and no lease decides any of this. How long such a worker makes its
+successor wait is limited by the server (database.py), but only where the client owes the next word: so each answer is
+awaited behind a sync.
 
 Nearly always all lanes are ours and no job is known. So a batch is first applied at once: the statements of step 3 are
 sent before the answer of 1 is there, and step 2 is left to the ledger's key, which refuses a job that it knows. If that
@@ -31,7 +33,7 @@ from datetime import UTC, datetime
 from itertools import chain, groupby, zip_longest
 from typing import Any, TypeAlias, cast
 
-from psycopg import Connection, Cursor, Rollback
+from psycopg import Connection, Cursor, Pipeline, Rollback
 from psycopg.errors import LockNotAvailable
 from psycopg.types.string import TextLoader
 from pydantic_core import from_json, to_json
@@ -99,10 +101,10 @@ def _apply_at_once(
 ) -> Batch | None:
     """As if all lanes were ours and no job known. None if a lane is not ours; an error if a job is known."""
     outbox = None
-    with connection.pipeline(), connection.transaction():
+    with connection.pipeline() as pipeline, connection.transaction():
         fenced = _ask_for_fences(connection, token, lanes)
         asked = _ask_rounds(connection, lanes)
-        if len(_granted(fenced)) < len(lanes):
+        if len(_granted(pipeline, fenced)) < len(lanes):
             raise Rollback
         settled = _settle(lanes, asked)
         outbox = _record(connection, settled, worker, token)
@@ -110,18 +112,19 @@ def _apply_at_once(
 
 
 def _all_ours_and_new(connection: Connection, token: int, lanes: Mapping[str, Sequence[Entry]]) -> bool:
-    with connection.pipeline(), connection.transaction():
+    with connection.pipeline() as pipeline, connection.transaction():
         fenced, known = _ask_for_fences(connection, token, lanes), _ask_for_known(connection, lanes)
-        return len(_granted(fenced)) == len(lanes) and known.fetchone() is None
+        return len(_granted(pipeline, fenced)) == len(lanes) and known.fetchone() is None
 
 
 def _apply_step_by_step(connection: Connection, token: int, worker: str, lanes: Mapping[str, Sequence[Entry]]) -> Batch:
-    with connection.pipeline(), connection.transaction():
+    with connection.pipeline() as pipeline, connection.transaction():
         fenced, known_already = _ask_for_fences(connection, token, lanes), _ask_for_known(connection, lanes)
-        ours, known = _granted(fenced), _known(known_already)
+        ours, known = _granted(pipeline, fenced), _known(known_already)
         batch = {lane: [_recognized(e, known, ours[lane]) for e in lanes[lane]] for lane in lanes if lane in ours}
         asked = _ask_rounds(connection, batch)
         newest = connection.execute(query("fence_tokens"), {"lanes": sorted(lanes.keys() - ours)})
+        pipeline.sync()
         settled = _settle(batch, asked)
         outbox = _record(connection, settled, worker, token, known)
     all_new = not known and len(ours) == len(lanes)
@@ -137,11 +140,12 @@ def _ask_for_fences(connection: Connection, token: int, lanes: Iterable[str]) ->
     return connection.execute(query("fence"), {"token": token, "lanes": list(lanes)}, prepare=True)
 
 
-def _granted(fenced: Cursor[tuple[str, int]]) -> dict[str, int]:
+def _granted(pipeline: Pipeline, fenced: Cursor[tuple[str, int]]) -> dict[str, int]:
     """The lanes that are ours, each with the number of the newest job that took effect in it. Raises LaneBusy, or an
     error that a later statement has met meanwhile.
     """
     try:
+        pipeline.sync()
         return dict(fenced)
     except LockNotAvailable as error:
         if fenced.pgresult is not None:

@@ -1,9 +1,9 @@
 """The one PostgreSQL connection of a worker or a command, with limits on how long anything may take.
 
-A dead server is noticed by `connect_timeout`, TCP keepalives and `tcp_user_timeout`; a stuck statement by
-`statement_timeout` and `lock_timeout`. `idle_in_transaction_session_timeout` takes its locks from a worker that was
-paused in a transaction, when its lease is over. The session is in UTC, since the bot's columns are timestamps without
-time zone.
+A dead server is noticed by `connect_timeout`, TCP keepalives and `tcp_user_timeout`, all before a lease ends, lest an
+outage look like a worker's death; a stuck statement by `statement_timeout` and `lock_timeout`. A worker that was paused
+in a transaction loses its locks by `idle_in_transaction_session_timeout` when its lease is over, or at the latest by
+`transaction_timeout` (PostgreSQL 17). The session is in UTC, since the bot's columns are timestamps without time zone.
 
 Plans are made once and for any values. On a table that nobody has analyzed yet, PostgreSQL would choose a sequential
 scan and keep it while the table grows (measured: 3,900 jobs/s instead of 13,000); so a worker's plans use indexes.
@@ -22,21 +22,25 @@ def connect(settings: Settings, *, name: str = "onelane") -> Connection:
 
     Raises psycopg.OperationalError when the server can't be reached.
     """
-    return psycopg.connect(
+    connection = psycopg.connect(
         settings.require_database(),
         autocommit=True,
         application_name=name,
         connect_timeout=settings.connect_timeout_seconds,
-        keepalives_idle=10,
-        keepalives_interval=5,
+        keepalives_idle=5,
+        keepalives_interval=2,
         keepalives_count=3,
-        tcp_user_timeout=20_000,
+        tcp_user_timeout=min(10_000, settings.lease_ms),
         options=(
             f"-c statement_timeout={settings.statement_timeout_ms} -c lock_timeout={settings.lock_timeout_ms}"
             f" -c idle_in_transaction_session_timeout={settings.lease_ms}"
             " -c TimeZone=UTC -c plan_cache_mode=force_generic_plan -c jit=off -c enable_seqscan=off"
         ),
     )
+    if connection.info.server_version >= 170_000:
+        longest = str(settings.task_time_limit_seconds * 1000)
+        connection.execute("SELECT set_config('transaction_timeout', %s, false)", [longest])
+    return connection
 
 
 def require_usable(settings: Settings) -> None:

@@ -47,7 +47,7 @@ WITH jobs AS MATERIALIZED (
 ), written AS (
     INSERT INTO lines (page, text, job) SELECT page, text, _job FROM jobs ORDER BY _n
 ), saved AS (
-    INSERT INTO pages AS p (page, lines, last) SELECT page, 1, text FROM jobs
+    INSERT INTO pages AS p (page, lines, last) SELECT page, 1, text FROM jobs LEFT JOIN before USING (page)
     ON CONFLICT (page) DO UPDATE SET lines = p.lines + 1, last = excluded.last
     RETURNING p.page, to_jsonb(p) AS row
 ), audited AS (
