@@ -92,7 +92,7 @@ def test_every_process_of_ours_waits_for_the_migration_and_has_a_health_check() 
 
 @pytest.mark.parametrize(("name", "words"), OURS, ids=lambda value: value if isinstance(value, str) else value[-1])
 def test_the_command_line_knows_every_command_and_option(name: str, words: list[str]) -> None:
-    known = {**os.environ, **environment(SERVICES[name], {})}
+    known = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **environment(SERVICES[name], {})}
     done = subprocess.run([*words, "--help"], cwd=ROOT, env=known, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^ *Usage: ", done.stdout, re.MULTILINE)
