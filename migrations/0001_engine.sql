@@ -99,16 +99,19 @@ CREATE TABLE onelane.acts (
 );
 CREATE INDEX acts_job ON onelane.acts (job_id, id);
 
--- Follow-up jobs, effects and replays, written in the transaction of the change that causes them, delivered to Redis
--- after its commit (worker/relay.py). `key` becomes the id of the job or effect, so a second delivery is recognized.
+-- Follow-up jobs, effects, replays and replies, written in the transaction of the change that causes them, delivered to
+-- Redis after its commit (worker/relay.py). `key` becomes the id of the job, effect or reply, so a second delivery is
+-- recognized. `reply_to` is the URL where somebody waits for an answer.
 CREATE TABLE onelane.outbox (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    topic      text NOT NULL CHECK (topic IN ('job', 'effect', 'replay')),
+    topic      text NOT NULL CHECK (topic IN ('job', 'effect', 'replay', 'reply')),
     key        text NOT NULL DEFAULT gen_random_uuid()::text,
     kind       text NOT NULL,
     payload    jsonb NOT NULL,
     actor      text NOT NULL,
     reason     text,
     cause      text,
-    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    reply_to   text,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CHECK (topic <> 'reply' OR (reply_to IS NOT NULL AND payload ->> 'text' IS NOT NULL))
 );

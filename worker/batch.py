@@ -9,7 +9,7 @@ The order of the statements is the safety of the whole system. In one READ COMMI
    job took effect first: then it is a dead letter again (`overtaken`), whatever was true when its replay began.
 3. Apply, in rounds: round i holds the i-th job of each lane, so no two jobs of a round touch the same row. For each
    kind in a round its one set-based statement runs, with its audit and outbox rows.
-4. Record. One ledger row for each job. Commit.
+4. Record. One ledger row for each job, and a reply in the outbox for each whose asker waits for one. Commit.
 
 What a crash leaves, point by point: before the commit nothing has happened; after it the ledger knows all jobs of the
 batch, so the next claim only acknowledges them. A COMMIT whose reply was lost is one of these two. A worker that was
@@ -268,17 +268,23 @@ def _record(connection: Connection, settled: Settlement, worker: str, token: int
     """Write the ledger rows of all that ended now; the cursor tells whether the outbox holds anything."""
     new: list[dict[str, Any]] = []
     replayed: list[dict[str, Any]] = []
+    replies: list[dict[str, Any]] = []
     newest: dict[str, dict[str, Any]] = {}
     for entry, end in chain.from_iterable(settled.values()):
         if end.repeated:
             continue
         e = entry.envelope
-        (replayed if known and e.id in known else new).append(entry.ledger_row(end))
+        row = entry.ledger_row(end)
+        (replayed if known and e.id in known else new).append(row)
+        if e.reply_to is not None:
+            replies.append({**row, "reply_to": e.reply_to})
         if end.status in TAKEN_EFFECT and (e.lane not in newest or newest[e.lane]["seq"] < e.seq):
             newest[e.lane] = {"lane": e.lane, "seq": e.seq, "job_id": e.id}
     by = {"worker": worker, "token": token}
     if replayed:
         connection.execute(query("record_replayed"), {"rows": to_json(replayed).decode(), **by})
+    if replies:
+        connection.execute(query("outbox_replies"), {"rows": to_json(replies).decode(), "token": token})
     rows = {"rows": to_json(new).decode(), "newest": to_json(list(newest.values())).decode(), **by}
     return connection.execute(query("record"), rows, prepare=True)
 

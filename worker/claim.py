@@ -5,6 +5,7 @@ before anything is taken off a lane (acknowledge.py). The lease only decides how
 back; a claim that outlives it does no harm.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from redis import Redis
@@ -48,10 +49,14 @@ class Nothing:
 
 
 class Claimer:
-    """Claims for one drain. Each claim has a number, so a repeated call (a lost reply) gives the same claim again."""
+    """Claims for one drain. Each has a number, so a repeated call (a lost reply) gives the same claim again. `call` is
+    how another drain is called when work stays behind.
+    """
 
-    def __init__(self, redis: Redis, keys: Keys, settings: Settings, drain: str) -> None:
-        self._redis, self._keys, self._settings, self._drain = redis, keys, settings, drain
+    def __init__(
+        self, redis: Redis, keys: Keys, settings: Settings, drain: str, call: Callable[[Settings], None] = ring
+    ) -> None:
+        self._redis, self._keys, self._settings, self._drain, self._call = redis, keys, settings, drain, call
         self._number = 0
 
     def claim(self) -> Claim | Nothing:
@@ -62,24 +67,25 @@ class Claimer:
         args = (self._drain, self._number, int(self._number == 1), s.claim_lanes, s.claim_jobs, CLAIM_BYTES, *times)
         word, must_ring, *rest = run(self._redis, self._keys, "claim", *args, grant=self._drain)
         if must_ring:
-            ring(s)
+            self._call(s)
         if word == b"empty":
             return Nothing(rest[0] / 1_000_000)
         token, cancellations, *fields = rest
         lanes = [_claimed_lane(*fields[i : i + 4]) for i in range(0, len(fields), 4)]
         return Claim(int(token), lanes, cancellations)
 
-    def linger(self, wait_seconds: float) -> None:
-        """Wait until an enqueue calls, or the time is over, or for as long as one command may take.
+    def linger(self, wait_seconds: float) -> bool:
+        """Wait until an enqueue calls, or the time is over, or for as long as one command may take; whether one called.
 
         Raises redis.RedisError.
         """
-        self._redis.blpop([self._keys.named("wake")], timeout=block_seconds(wait_seconds, self._settings))
+        seconds = block_seconds(wait_seconds, self._settings)
+        return self._redis.blpop([self._keys.named("wake")], timeout=seconds) is not None
 
     def leave(self) -> None:
         """Nobody shall wait for this drain any more; if work stays behind, another one is called."""
         if run(self._redis, self._keys, "leave", self._drain, grant=self._drain):
-            ring(self._settings)
+            self._call(self._settings)
 
 
 def _claimed_lane(name: bytes, memory: bytes, crashes: int, jobs: list[bytes]) -> ClaimedLane:

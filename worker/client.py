@@ -84,18 +84,20 @@ class Client:
         id: str | None = None,  # noqa: A002 - the word that every queue uses
         reason: str | None = None,
         lane: str | None = None,
+        reply_to: str | None = None,
         connection: Any = None,
     ) -> Handle:
         """Put a job onto its lane; the same `id` twice is one job.
 
+        With Slack's `response_url` as `reply_to`, the outcome's message is posted there.
         With a psycopg `connection` the job becomes part of its transaction: it is delivered after the commit, or never.
         Raises Refused (nothing was queued); OSError when neither Redis nor the spool can take the job.
         """
-        made = order(job, self.settings, actor=actor, job_id=id, reason=reason, lane=lane)
+        made = order(job, self.settings, actor=actor, job_id=id, reason=reason, lane=lane, reply_to=reply_to)
         if connection is not None:
             from worker.outbox import put  # noqa: PLC0415 - only here is SQL needed
 
-            put(connection, job, actor=actor, reason=reason, job_id=made.id)
+            put(connection, job, actor=actor, reason=reason, job_id=made.id, reply_to=reply_to)
             return Handle(made.id, made.lane, "in_transaction", _client=self)
         (handle,) = self.submit([made])
         if handle.error is not None:

@@ -9,6 +9,8 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 import uuid_utils
 from pydantic_core import PydanticSerializationError
@@ -25,6 +27,8 @@ CHUNK = 500
 """Jobs that one script call queues; Redis serves nobody else meanwhile, a few ms."""
 
 ACTOR = re.compile(r"[^\x00-\x20\x7f]{1,50}")
+URL = re.compile(r"[\x21-\x7e]{1,500}")
+IP = re.compile(r"[0-9a-f.:]+")
 JOB_ID = re.compile(r"[A-Za-z0-9_.:@/+=~-]{1,200}")
 
 
@@ -46,6 +50,7 @@ def order(
     job_id: str | None = None,
     reason: str | None = None,
     lane: str | None = None,
+    reply_to: str | None = None,
 ) -> Order:
     """Make an order of a job. `lane` is only checked. Raises Refused, naming the field and what was expected."""
     if not ACTOR.fullmatch(actor):
@@ -56,17 +61,31 @@ def order(
         job_id = str(uuid_utils.uuid7())
     elif not JOB_ID.fullmatch(job_id):
         raise InvalidJob(f"id: expected 1 to 200 letters, digits or any of _.:@/+=~- , got {job_id!r}")
+    if reply_to is not None and not _takes_replies(reply_to):
+        raise InvalidJob("reply_to: expected an https:// URL of at most 500 characters (http:// on this machine only)")
     own_lane = check_lane(job.lane())
     if lane is not None and lane != own_lane:
         raise WrongLane(f"lane: a {job.kind} with this payload belongs on {own_lane!r}, not on {lane!r}")
     at = time.time_ns() // 1000
     try:
-        digest, body = encode(job, lane=own_lane, job_id=job_id, actor=actor, reason=reason, at=at)
+        digest, body = encode(job, lane=own_lane, job_id=job_id, actor=actor, reason=reason, at=at, reply_to=reply_to)
     except (PydanticSerializationError, UnicodeEncodeError):
         raise InvalidJob("payload: its text is not valid Unicode (a lone surrogate)") from None
     if len(body) > settings.payload_limit:
         raise JobTooLarge(f"payload: the job takes {len(body)} bytes, the limit is {settings.payload_limit}")
     return Order(job_id, own_lane, digest, body)
+
+
+def _takes_replies(url: str) -> bool:
+    """Whether a reply may be sent there: encrypted, or not over a network at all."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+        is_here = host == "localhost" or (bool(IP.fullmatch(host)) and ip_address(host).is_loopback)
+    except ValueError:
+        return False
+    safe = parts.scheme == "https" or (parts.scheme == "http" and is_here)
+    return bool(safe and host and parts.username is None and URL.fullmatch(url))
 
 
 def enqueue(redis: Redis, keys: Keys, settings: Settings, orders: Sequence[Order]) -> tuple[bool, list[str]]:

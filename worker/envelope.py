@@ -3,7 +3,8 @@
     {"seq":…,"id":"…","kind":"user.upsert","lane":"user:U0EXAMPLE01","actor":"…","reason":…,"at":…,"digest":"…","payload":{…}}
 
 `seq` is put in front by the script that queues the job (enqueue.lua). `at` is the time of the enqueue in µs. `digest`
-tells whether the same id stands for the same payload, without comparing payloads.
+tells whether the same id stands for the same payload, without comparing payloads. `reply_to`, if it is there, is the
+URL where somebody waits for an answer; who knows it can write to that person, so it is shown nowhere.
 """
 
 import hashlib
@@ -38,6 +39,7 @@ class Envelope:
     at: ClockNumber
     digest: Name
     payload: Any
+    reply_to: Annotated[str, Field(max_length=500)] | None = Field(default=None, repr=False)
 
     @property
     def enqueued_at(self) -> datetime:
@@ -50,12 +52,15 @@ NUL = rb"\u0000"
 """How JSON writes it; the byte itself is no JSON."""
 
 
-def encode(job: Job, *, lane: str, job_id: str, actor: str, reason: str | None, at: int) -> tuple[str, bytes]:
+def encode(
+    job: Job, *, lane: str, job_id: str, actor: str, reason: str | None, at: int, reply_to: str | None = None
+) -> tuple[str, bytes]:
     """The digest, and the envelope without its `seq`."""
     payload = job.model_dump(mode="json")
     digest = digest_of(job.kind, payload)
     head = {"id": job_id, "kind": job.kind, "lane": lane, "actor": actor, "reason": reason, "at": at, "digest": digest}
-    return digest, to_json({**head, "payload": payload})
+    tail = {} if reply_to is None else {"reply_to": reply_to}
+    return digest, to_json({**head, "payload": payload, **tail})
 
 
 def digest_of(kind: str, payload: Any) -> str:
@@ -76,6 +81,6 @@ def decode(raw: bytes) -> Envelope:
 
 def _refuse_nul(envelope: Envelope) -> None:
     """PostgreSQL's text knows no NUL, so what stands around a payload can't be recorded with one."""
-    for name in ("id", "kind", "lane", "actor", "reason", "digest"):
+    for name in ("id", "kind", "lane", "actor", "reason", "digest", "reply_to"):
         if "\0" in (getattr(envelope, name) or ""):
             raise Damaged(f"{name}: expected text without NUL")

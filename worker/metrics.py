@@ -37,6 +37,7 @@ COUNTERS = {
     "retries": ("onelane_retries", "Attempts that failed and were made again.", ("kind",)),
     "retried": ("onelane_retried_jobs", "Jobs that needed more than one attempt.", ("result", "kind")),
     "violations": ("onelane_constraint_violations", "Rows that a constraint refused.", ("constraint",)),
+    "replies": ("onelane_replies", "Answers to people, by whether they were posted or given up.", ("result",)),
     "batches": ("onelane_batches", "Batches that were acknowledged.", ()),
 }
 HISTOGRAMS = (

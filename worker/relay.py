@@ -1,5 +1,5 @@
-"""The relay: what a commit has left in the outbox goes on to Redis: jobs and replays onto their lanes, effects into the
-stream.
+"""The relay: what a commit has left in the outbox goes on to Redis: jobs, replays and replies onto their lanes, effects
+into the stream.
 
 Rows are deleted in a transaction that commits after they were delivered. If anything fails between, they are delivered
 again; each has its id, by which a lane, the ledger and the stream recognize it. One relay works at a time, so the jobs
@@ -24,6 +24,7 @@ from worker.errors import UnknownKind
 from worker.job import parse
 from worker.lane import Keys
 from worker.query import query
+from worker.replies import reply_keys, reply_order
 from worker.script import run
 from worker.settings import Settings
 from worker.verdict import judge
@@ -62,6 +63,7 @@ class Relay:
                     *self._jobs(connection, rows, full),
                     *self._replays(connection, rows, busy),
                     *self._effects(rows),
+                    *self._replies(rows),
                 ]
                 connection.execute(query("outbox_delivered"), {"ids": done})
             delivered += len(done)
@@ -76,9 +78,9 @@ class Relay:
         unusable = []
         for row in (r for r in rows if r.topic == "job"):
             try:
-                made = order(
-                    parse(row.kind, row.payload), self._settings, actor=row.actor, job_id=row.key, reason=row.reason
-                )
+                job = parse(row.kind, row.payload)
+                more = {"reason": row.reason, "reply_to": row.reply_to}
+                made = order(job, self._settings, actor=row.actor, job_id=row.key, **more)
                 if made.lane not in full:
                     orders.append((row.id, made))
             except UnknownKind:
@@ -122,6 +124,12 @@ class Relay:
             run(self._redis, self._keys, "publish", *args, effects=stream)
         return [row.id for row in effects]
 
+    def _replies(self, rows: Iterable[Any]) -> list[int]:
+        replies = [row for row in rows if row.topic == "reply"]
+        made = [reply_order(row.key, row.cause, row.reply_to, row.payload["text"], row.created_at) for row in replies]
+        _, words = enqueue(self._redis, reply_keys(self._settings), self._settings, made)
+        return [row.id for row, word in zip(replies, words, strict=True) if word not in FULL]
+
 
 def _bury(connection: Connection, row: Any, error: Exception) -> None:
     """A follow-up that its own kind refuses is a fault of the statement that wrote it: an operator has to see it."""
@@ -130,5 +138,9 @@ def _bury(connection: Connection, row: Any, error: Exception) -> None:
     job_id = row.key if usable else f"outbox:{row.id}"
     envelope = Envelope(0, job_id, row.kind, "?", row.actor, row.reason, at, "", row.payload)
     entry = Entry(to_json(row.payload), envelope, None, None, 1, at)
-    rows = [entry.ledger_row(dead("invalid", judge(error)))]
-    connection.execute(query("record"), {"rows": to_json(rows).decode(), "newest": "[]", "worker": "relay", "token": 0})
+    recorded = entry.ledger_row(dead("invalid", judge(error)))
+    if row.reply_to is not None:
+        replies = to_json([{**recorded, "reply_to": row.reply_to}]).decode()
+        connection.execute(query("outbox_replies"), {"rows": replies, "token": 0})
+    rows = to_json([recorded]).decode()
+    connection.execute(query("record"), {"rows": rows, "newest": "[]", "worker": "relay", "token": 0})

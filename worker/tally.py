@@ -6,6 +6,7 @@
     retries|<kind>                  failed attempts that were tried again
     retried|<result>|<kind>         jobs that needed more than one attempt: recovered, or failed for good
     violations|<constraint>         rows that a constraint refused
+    replies|<result>                answers to people: posted, or given up
     batches                         batches that were acknowledged
     <histogram>|sum                 in µs, or jobs
     <histogram>|<upper bound>       observations up to this bound and above the next lower one
@@ -90,6 +91,10 @@ class Tally:
     def retried(self, entry: Entry, failure: Failure) -> None:
         """An attempt has failed and will be made again."""
         self._count(Counter({f"retries|{_kind(entry)}": 1}), [failure])
+
+    def replied(self, result: str) -> None:
+        """A reply was `posted`, or `given_up`."""
+        self._count(Counter({f"replies|{result}": 1}), ())
 
     def _count(self, counts: Counter[str], failures: Iterable[Failure]) -> None:
         counts.update(f"violations|{failure.constraint}" for failure in failures if failure.constraint)

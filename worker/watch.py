@@ -25,6 +25,7 @@ from worker.database import connect
 from worker.lane import Keys
 from worker.query import query
 from worker.redis_client import redis_client
+from worker.replies import Replier
 from worker.script import run
 from worker.sentinel import Sentinel
 from worker.settings import Settings
@@ -111,16 +112,16 @@ class Watch:
 
 
 class WatchStep(bootsteps.StartStopStep):
-    """Starts and stops the watch and the sentinel with Celery's worker, in its main process."""
+    """Starts and stops the watch, the sentinel and the replier with Celery's worker, in its main process."""
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
-        self.threads: list[Watch | Sentinel] = []
+        self.threads: list[Watch | Sentinel | Replier] = []
 
     def start(self, parent: Any) -> None:
         """Celery's worker has started."""
         settings = parent.app.onelane_settings
-        self.threads = [Watch(settings), Sentinel(settings)]
+        self.threads = [Watch(settings), Sentinel(settings), Replier(settings)]
         for thread in self.threads:
             thread.start()
 

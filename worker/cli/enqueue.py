@@ -36,12 +36,17 @@ def enqueue(  # noqa: PLR0913 - one for each option
     ] = None,
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why.")] = None,
     lane: Annotated[str | None, typer.Option(metavar="NAME", help="Refuse it unless it belongs on this lane.")] = None,
+    reply_to: Annotated[
+        str | None, typer.Option(metavar="URL", help="Post the outcome's message there: Slack's response_url.")
+    ] = None,
     wait: Annotated[
         float | None, typer.Option(min=0, metavar="SECONDS", help="Wait so long for the outcome, and say it.")
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option(help='Many jobs, {"kind","payload","actor","id"?,"reason"?} a line; - is standard input.'),
+        typer.Option(
+            help='Many jobs, {"kind","payload","actor","id"?,"reason"?,"reply_to"?} a line; - is standard input.'
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -53,15 +58,15 @@ def enqueue(  # noqa: PLR0913 - one for each option
         raise typer.BadParameter("expected a KIND and its fields, or --file")
     if kind and not actor:
         raise typer.BadParameter("expected --actor: who asks for this?")
-    if file and (actor or job_id or reason or lane or wait is not None):
+    if file and (actor or job_id or reason or lane or reply_to or wait is not None):
         raise typer.BadParameter(
-            "with --file, actor, id and reason stand in its lines; --lane and --wait can't be used"
+            "with --file, actor, id, reason and reply_to stand in its lines; --lane and --wait can't be used"
         )
     client = Client.from_env()
     load_kinds(client.settings.task_modules)
     if file is None:
         job = parse(kind, with_fields(kind_of(kind), {}, read_fields(fields or [])))
-        made = order(job, client.settings, actor=actor, job_id=job_id, reason=reason, lane=lane)
+        made = order(job, client.settings, actor=actor, job_id=job_id, reason=reason, lane=lane, reply_to=reply_to)
         _require_usable_unless_away(client)
         _one(client, made, wait, as_json=as_json)
     else:

@@ -34,6 +34,7 @@ class Line(BaseModel):
     actor: str
     id: str | None = None
     reason: str | None = None
+    reply_to: str | None = None
 
 
 @dataclass(slots=True)
@@ -112,13 +113,14 @@ def _order(text: bytes, settings: Settings) -> Order:
     try:
         found = from_json(text)
         if not isinstance(found, dict):
-            raise InvalidJob('expected an object {"kind", "payload", "actor", "id"?, "reason"?}')
+            raise InvalidJob('expected an object {"kind", "payload", "actor", "id"?, "reason"?, "reply_to"?}')
         line = Line.model_validate(found)
     except ValidationError as error:
         raise InvalidJob(explain(error)) from None
     except ValueError as error:
         raise InvalidJob(f"it is no JSON: {error}") from None
-    return order(parse(line.kind, line.payload), settings, actor=line.actor, job_id=line.id, reason=line.reason)
+    more = {"reason": line.reason, "reply_to": line.reply_to}
+    return order(parse(line.kind, line.payload), settings, actor=line.actor, job_id=line.id, **more)
 
 
 def _lines(file: IO[bytes], limit: int) -> Iterator[tuple[int, bytes]]:

@@ -77,7 +77,13 @@ def edit(
         job = change.job(before)
         order(job, settings, actor=before.actor, job_id=job_id, reason=before.reason, lane=letter.lane)
         digest, body = encode(
-            job, lane=letter.lane, job_id=job_id, actor=before.actor, reason=before.reason, at=before.at
+            job,
+            lane=letter.lane,
+            job_id=job_id,
+            actor=before.actor,
+            reason=before.reason,
+            at=before.at,
+            reply_to=before.reply_to,
         )
         values = {
             "id": job_id,
