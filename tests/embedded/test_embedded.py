@@ -109,3 +109,39 @@ def test_a_second_server_in_one_directory_waits_for_the_first(tmp_path: Path) ->
         with start_redis(tmp_path) as second:
             assert second.running
             assert not first.running
+
+
+def running_for(directory: Path) -> list[str]:
+    """The command lines of the living programs of PostgreSQL that inherited this directory's lock."""
+    lock, found = directory / "lock", []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if any(descriptor.resolve() == lock for descriptor in (process / "fd").iterdir()):
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return [command for command in found if "pginstall" in command]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("stage", ["/initdb ", " --boot ", " --single "])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_interruption_while_the_data_directory_is_made_leaves_nothing_behind(
+    tmp_path: Path, stage: str, number: signal.Signals
+) -> None:
+    """After Ctrl-C no program of initdb is left when we are gone; after SIGKILL too the next start succeeds."""
+    script = (
+        "import pathlib, sys\n"
+        "from worker.embedded import start_postgres\n"
+        "with start_postgres(pathlib.Path(sys.argv[1])): raise SystemExit('the cluster was made too soon')\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stderr=subprocess.PIPE, text=True) as maker:
+        assert within(20, lambda: any(stage in command for command in running_for(tmp_path)))
+        maker.send_signal(number)
+        _, said = maker.communicate()
+    if number == signal.SIGINT:
+        assert said.endswith("KeyboardInterrupt\n")
+        assert running_for(tmp_path) == []
+    with start_postgres(tmp_path, durable=False) as server, psycopg.connect(server.url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert not (tmp_path / "cluster.new").exists()

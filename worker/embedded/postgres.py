@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 import psycopg
@@ -53,12 +54,6 @@ class RunningPostgres(Server):
         """The client programs of the server's own version (pg_dump, psql)."""
         return find_postgres_bin()
 
-    def start(self) -> None:
-        """Make the cluster if there is none, then start. Raises ConfigurationError as `Server.start` does."""
-        if not (self._cluster / "PG_VERSION").is_file():
-            self._initialize()
-        super().start()
-
     def command(self) -> list[str]:
         """Settings that the promises rest on are on the command line: a postgresql.conf can't weaken them."""
         sure = "on" if self._durable else "off"
@@ -83,8 +78,10 @@ class RunningPostgres(Server):
             return False
         return True
 
-    def _initialize(self) -> None:
-        """Make the cluster under another name first: a kill leaves no half cluster that looks like a whole one."""
+    def prepare(self, lock: IO[str]) -> None:
+        """Make the cluster if there is none, under another name first: a kill leaves no half one that looks whole."""
+        if (self._cluster / "PG_VERSION").is_file():
+            return
         fresh = self.data_dir / "cluster.new"
         if fresh.exists():
             shutil.rmtree(fresh)
@@ -94,10 +91,28 @@ class RunningPostgres(Server):
             os.chown(self._socket_dir, self._account.pw_uid, -1)
         initdb = [str(self.bin_dir / "initdb"), "-D", str(fresh), "-U", USER, "--auth=trust", "--encoding=UTF8"]
         options = ["--locale=C", "--no-instructions", *([] if self._durable else ["--no-sync"])]
-        done = subprocess.run(self._as_account([*initdb, *options]), capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise ConfigurationError(f"PostgreSQL could not make its data directory: {done.stderr.strip()}")
+        self._run_alone(self._as_account([*initdb, *options]), lock)
         fresh.rename(self._cluster)
+
+    def _run_alone(self, command: list[str], lock: IO[str]) -> None:
+        """Run initdb. It has children of its own: when we are interrupted, none of them is left behind."""
+        initdb = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            pass_fds=[lock.fileno()],
+            start_new_session=True,
+        )
+        try:
+            _, said = initdb.communicate()
+        except BaseException:
+            os.killpg(initdb.pid, signal.SIGKILL)
+            initdb.communicate()  # its end of file comes when the last of them is gone
+            raise
+        if initdb.returncode:
+            raise ConfigurationError(f"PostgreSQL could not make its data directory: {said.strip()}")
 
     def _as_account(self, command: list[str]) -> list[str]:
         if self._account is None:

@@ -2,9 +2,10 @@
 
 Three mechanisms keep this safe:
 
-- **One server a directory.** The server inherits an open file with a lock (flock) on it. The kernel holds the lock
-  as long as any process of the server lives, a PostgreSQL backend that outlives its postmaster too. So a
-  restart after a SIGKILL, or a second `onelane up`, waits until the last of them is gone; no pid file can lie.
+- **One server a directory.** The server inherits an open file with a lock (flock) on it, and so does the program that
+  makes its data. The kernel holds the lock as long as any process of the server lives, a PostgreSQL backend that
+  outlives its postmaster too. So a restart after a SIGKILL, or a second `onelane up`, waits until the last of them is
+  gone; no pid file can lie.
 - **It ends with us.** On Linux `setpriv --pdeathsig` has the kernel stop the server as soon as the thread that started
   it is gone, even by SIGKILL. Elsewhere a killed parent leaves the server running; the next start then says so.
   Start servers in a thread that lives as long as they shall.
@@ -61,6 +62,9 @@ class Server(ABC):
     def answers(self) -> bool:
         """Whether the server is ready for clients."""
 
+    def prepare(self, lock: IO[str]) -> None:  # noqa: B027 - Redis needs nothing
+        """Make what the server starts from, while nobody else is in the directory. Raises ConfigurationError."""
+
     @property
     def pid(self) -> int:
         """The process id, of the last start when it doesn't run. Raises ConfigurationError before the first."""
@@ -86,6 +90,7 @@ class Server(ABC):
         deadline = time.monotonic() + START_SECONDS
         with (self.data_dir / "lock").open("a") as lock, self.log_file.open("ab") as log:
             self._take(lock, deadline)
+            self.prepare(lock)
             self._process = subprocess.Popen(
                 self.command(),
                 stdin=subprocess.DEVNULL,
