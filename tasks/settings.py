@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from redis import ConnectionPool
 
 from tasks.values import Role, SlackId
 from worker.errors import ConfigurationError
@@ -49,9 +50,12 @@ class TriageSettings(BaseSettings):
 
     @field_validator("cache_redis_url")
     @classmethod
-    def _redis_scheme(cls, value: str) -> str:
-        if value and not value.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("expected a Redis URL, such as redis://localhost:6379/0")
+    def _redis_url(cls, value: str) -> str:
+        try:
+            if value:
+                ConnectionPool.from_url(value)
+        except ValueError:  # what it says may hold a piece of the password
+            raise ValueError("expected a Redis URL, such as redis://localhost:6379/0") from None
         return value
 
     @property

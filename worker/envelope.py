@@ -4,16 +4,17 @@
 
 `seq` is put in front by the script that queues the job (enqueue.lua). `at` is the time of the enqueue in µs. `digest`
 tells whether the same id stands for the same payload, without comparing payloads. `reply_to`, if it is there, is the
-URL where somebody waits for an answer; who knows it can write to that person, so it is shown nowhere.
+URL where somebody waits for an answer; who knows it can write to that person, so it is shown nowhere (`unaddressed`).
 """
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from worker.errors import Damaged
 from worker.job import Job, explain
@@ -50,6 +51,8 @@ class Envelope:
 ENVELOPE = TypeAdapter(Envelope)
 NUL = rb"\u0000"
 """How JSON writes it; the byte itself is no JSON."""
+ADDRESS = re.compile(rb'"reply_to"\s*:\s*"[^"]*"?')
+"""In bytes that are no JSON."""
 
 
 def encode(
@@ -77,6 +80,18 @@ def decode(raw: bytes) -> Envelope:
     if NUL in raw:
         _refuse_nul(envelope)
     return envelope
+
+
+def unaddressed(raw: bytes) -> bytes:
+    """A job's bytes for other eyes than a worker's: without `reply_to`. The same bytes if they have none."""
+    try:
+        found = from_json(raw)
+    except ValueError:
+        return ADDRESS.sub('"reply_to":"…"'.encode(), raw)
+    if not isinstance(found, dict) or "reply_to" not in found:
+        return raw
+    del found["reply_to"]
+    return to_json(found)
 
 
 def _refuse_nul(envelope: Envelope) -> None:

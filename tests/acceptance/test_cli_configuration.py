@@ -146,6 +146,14 @@ def test_a_setting_that_is_not_as_it_must_be(bare: Onelane, redis_url: str) -> N
     assert refused(onelane, ENQUEUE)[0].startswith("ONELANE_TASKS names 'no_such_module', which can't be imported")
 
 
+@pytest.mark.parametrize("url", [f"redis://:{PASSWORD}@localhost:1/0", f"redis://:{PASSWORD}/x@localhost/0"])
+def test_the_password_of_the_bots_cache(bare: Onelane, redis_url: str, prefix: str, url: str) -> None:
+    """Its Redis has a setting of its own, and a module's setting is hidden as the engine's are."""
+    onelane = bare.with_settings(ONELANE_REDIS_URL=redis_url, ONELANE_PREFIX=prefix, TRIAGE_CACHE_REDIS_URL=url)
+    done = onelane("lane", "show", f"user:{PASSWORD}")
+    assert (done.code, done.out, done.err) == (1, "", "No job waits in a lane 'user:…'; see `onelane lanes`.\n")
+
+
 def test_a_redis_that_hangs_is_not_waited_for(bare: Onelane, tmp_path: Path) -> None:
     with start_redis(tmp_path / "redis", durable=False) as server:
         onelane = bare.with_settings(ONELANE_REDIS_URL=server.url, ONELANE_REDIS_TIMEOUT_MS="200")

@@ -1,5 +1,6 @@
 """`onelane dead`, as a person runs it."""
 
+import base64
 import json
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from tests.acceptance.onelane import Onelane, until
 from tests.dead_letters.conftest import acts, bury, died, draining
 from tests.integration.kinds import Engrave, Write
 from tests.integration.notebook import Notebook
+from worker.dead_letters import Change, edit
 from worker.settings import Settings
 
 ROOT = str(Path(__file__).parents[2])
@@ -71,6 +73,27 @@ def test_show_reads_like_a_bug_report(onelane: Onelane, notebook: Notebook) -> N
     assert shown["the row now"] == '{"last": "b", "page": "p", "lines": 1}'
     assert shown["a replay"].startswith("Its lane has gone on: notebook.write ")
     assert "Traceback (most recent call last)" in done.out
+
+
+def test_nobody_is_shown_where_an_answer_goes_to(onelane: Onelane, notebook: Notebook) -> None:
+    notebook.make_faulty("a", "22000")
+    address = "https://example.org/actions/T0/1/secret"
+    (handle,) = notebook.enqueue(Write(page="p", text="a"), reply_to=address)
+    notebook.put("page:q", b'{"kind": "no.envelope", "reply_to": "%s"}' % address.encode())
+    notebook.drain_all()
+    edit(notebook.connection, handle.id, Change.read(["text=A"]), notebook.settings, actor="ada")
+    done = onelane("dead", "show", "--all")
+    assert done.out.count("an address that is not shown\n") == 1
+    assert "before an edit" in done.out
+    answer = onelane("dead", "show", "--all", "--json")
+    bodies = [
+        base64.b64decode(letter[name] or "") for letter in answer.json["letters"] for name in ("body", "original")
+    ]
+    assert sorted(letter["has_reply_to"] for letter in answer.json["letters"]) == [False, True]
+    for command in ("list", "stats", "export"):
+        done = onelane("dead", command)
+        assert (done.code, "example.org" in done.out + done.err) == (0, False)
+    assert not any(b"example.org" in each for each in (done.out.encode(), answer.out.encode(), *bodies))
 
 
 def test_show_says_what_a_replay_meets_in_the_lane(onelane: Onelane, notebook: Notebook) -> None:

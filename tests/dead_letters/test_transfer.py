@@ -1,6 +1,7 @@
 """Letters that are exported come back as the same letters, here or elsewhere; lines that are none are named."""
 
 import json
+from base64 import b64decode
 from typing import Any
 
 import psycopg
@@ -12,6 +13,7 @@ from tests.integration.kinds import Write, make_tables
 from tests.integration.notebook import Notebook
 from worker.dead_letters import Filter, edit, export_lines, import_lines, replay
 from worker.dead_letters.edit import Change
+from worker.envelope import decode
 from worker.settings import Settings
 
 EVERYTHING = (
@@ -19,6 +21,8 @@ EVERYTHING = (
     " enqueued_at, finished_at, body, error_class, sqlstate, error, traceback, first_attempt_at, replays, original"
     " FROM onelane.ledger ORDER BY job_id"
 )
+
+ADDRESS = "https://example.org/actions/T0/1/secret"
 
 
 def rows(connection: psycopg.Connection) -> list[Any]:
@@ -117,3 +121,20 @@ def test_the_same_letter_twice_in_a_file_is_one(notebook: Notebook, repeat: int)
     line = line_of(Write(page="p", text="a"), 1, notebook.settings)
     done = import_lines(notebook.connection, [line] * (repeat + 1), actor="ada")
     assert done.imported == ["notebook.write:1"]
+
+
+def test_the_address_for_the_answer_stays_where_it_was(notebook: Notebook, settings: Settings) -> None:
+    notebook.make_faulty("a", "22000")
+    (handle,) = notebook.enqueue(Write(page="p", text="a"), reply_to=ADDRESS)
+    notebook.put("page:p", b'{"seq":7,"reply_to" : "%s","no": "job' % ADDRESS.encode())
+    notebook.drain_all()
+    edit(notebook.connection, handle.id, Change.read(["text=A"]), settings, actor="ada")
+    letters = {letter["id"]: letter for letter in map(json.loads, exported(notebook))}
+    kept = letters.pop(handle.id)
+    (damaged,) = letters.values()
+    assert decode(b64decode(kept["body"])).payload == {"page": "p", "text": "A"}
+    assert decode(b64decode(kept["original"])).payload == {"page": "p", "text": "a"}
+    assert b64decode(damaged["body"]) == b'{"seq":7,"reply_to":"\xe2\x80\xa6","no": "job'
+    shown = b"".join(b64decode(each[name] or "") for each in (kept, damaged) for name in ("body", "original"))
+    assert b"example.org" not in shown
+    assert decode(notebook.ended(handle.id)["body"]).reply_to == ADDRESS

@@ -159,6 +159,7 @@ def test_without_a_prefix_a_drop_deletes_nothing(desk: Desk) -> None:
     [
         ("TRIAGE_CACHE_PREFIX", "t1triage:prod", "a prefix that ends with a colon, such as t1triage:prod:"),
         ("TRIAGE_CACHE_REDIS_URL", "http://s3cret@cache", "a Redis URL, such as redis://localhost:6379/0"),
+        ("TRIAGE_CACHE_REDIS_URL", "redis://:s3cret/x@cache", "a Redis URL, such as redis://localhost:6379/0"),
     ],
 )
 def test_a_setting_that_can_not_work_is_named_with_what_was_expected(

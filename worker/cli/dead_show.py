@@ -38,6 +38,7 @@ def plain(report: Report, would: str) -> dict[str, Any]:
     letter = report.letter
     return {
         **asdict(letter),
+        "has_reply_to": report.has_reply_to,
         "payload": letter.envelope.payload if letter.envelope is not None else None,
         "row_now": report.row_now,
         "acts": [asdict(act) for act in report.acts],
@@ -60,6 +61,7 @@ def show_report(report: Report, would: str) -> None:
             "before an edit": _bytes(letter, original=True) if letter.original else None,
             "lane": f"{letter.lane}, number {letter.seq}",
             "who": letter.actor + (f": {letter.reason}" if letter.reason else ""),
+            "answered at": "an address that is not shown" if report.has_reply_to else None,
             "enqueued": letter.enqueued_at,
             "first attempt": letter.first_attempt_at,
             "died": letter.finished_at,

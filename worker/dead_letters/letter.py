@@ -1,15 +1,20 @@
-"""A letter: all that is known of a dead letter. It travels as a line of JSON: `export` writes it, `import` reads it."""
+"""A letter: all that is known of a dead letter. It travels as a line of JSON: `export` writes it, `import` reads it.
 
-from base64 import b64decode
+Where the job's answer goes to stays in the ledger: whoever knows that URL can write to a person. A letter that is
+shown, or moved to another database, is `unaddressed`.
+"""
+
+from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, Self
 
 from psycopg import Connection
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from worker.dead_letters.acts import is_text
-from worker.envelope import ClockNumber, Envelope, decode
+from worker.envelope import ClockNumber, Envelope, decode, unaddressed
 from worker.errors import Damaged
 from worker.query import query
 
@@ -72,6 +77,10 @@ class Letter:
         """The bytes that it came with, if it was edited."""
         return b64decode(self.original or "")
 
+    def unaddressed(self) -> Self:
+        """The letter without the URL that its job's answer goes to."""
+        return replace(self, body=_unaddressed(self.body), original=_unaddressed(self.original))
+
     @property
     def envelope(self) -> Envelope | None:
         """What the bytes say; None if they are no envelope."""
@@ -81,10 +90,14 @@ class Letter:
             return None
 
 
+def _unaddressed(text: str | None) -> str | None:
+    return text and b64encode(unaddressed(b64decode(text))).decode()
+
+
 LETTER = TypeAdapter(Letter)
 
 
 def letter_of(connection: Connection, job_id: str) -> Letter:
-    """The letter of a job that the ledger knows."""
+    """The letter of a job that the ledger knows, as it stands there."""
     (raw,) = connection.execute(query("dead_export"), {"ids": [job_id]}, prepare=False).fetchone() or ("",)
     return LETTER.validate_json(raw)

@@ -59,6 +59,9 @@ class Report:
     """One dead letter, what was done to it, what a replay would meet, and the row of its lane as it is now."""
 
     letter: Letter
+    """Without the URL that its answer goes to."""
+    has_reply_to: bool
+    """Whether there is such a URL."""
     acts: list[Act]
     outlook: Outlook
     older: int
@@ -114,4 +117,6 @@ def report(connection: Connection, job_id: str) -> Report:
     if not outlook.is_dead and not acts:
         raise NoDeadLetter(f"{outlook.no_dead_letter()} See `onelane job {job_id}`.")
     older, row_now = connection.execute(query("dead_lane"), {"id": job_id}, prepare=False).fetchone() or (0, None)
-    return Report(letter_of(connection, job_id), acts, outlook, older, row_now)
+    letter = letter_of(connection, job_id)
+    has_reply_to = letter.envelope is not None and letter.envelope.reply_to is not None
+    return Report(letter.unaddressed(), has_reply_to, acts, outlook, older, row_now)

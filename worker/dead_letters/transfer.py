@@ -1,7 +1,8 @@
 """Transfer: dead letters as lines of JSON, to keep, to look at elsewhere, and to bring into this or another database.
 
 A letter that is imported waits as a dead letter; one whose id the ledger knows already is left as it is there, so a
-file may be read any number of times.
+file may be read any number of times. The file holds no URL that answers go to, so nobody is told of the end of a job
+that was imported; the URL would have ended half an hour after the question anyway.
 """
 
 from collections.abc import Iterable, Iterator
@@ -32,7 +33,7 @@ def export_lines(connection: Connection, found: Filter) -> Iterator[str]:
     """The dead letters that are found, a line of JSON each, in the order of a replay."""
     for ids in found.chunks(connection):
         for (line,) in connection.execute(query("dead_export"), {"ids": ids}, prepare=False):
-            yield line
+            yield LETTER.dump_json(LETTER.validate_json(line).unaddressed()).decode()
 
 
 def import_lines(connection: Connection, lines: Iterable[bytes], *, actor: str, reason: str | None = None) -> Imported:
