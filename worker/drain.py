@@ -29,6 +29,7 @@ from worker.events import Events
 from worker.isolation import Isolation, ServerFault, holds_after_dead
 from worker.lane import Keys
 from worker.relay import Relay
+from worker.rest import take_resting
 from worker.script import run
 from worker.session import Outage, Session
 from worker.settings import Settings
@@ -59,6 +60,7 @@ class Drain:
         self._tally = Tally(redis, self._keys)
         self._deadline = time.monotonic() + settings.slice_ms / 1000
         self._at_once = True
+        self._resting: dict[str, Park | None] = {}
         self.counts: Counter[str] = Counter()
 
     def run(self) -> Counter[str]:
@@ -105,6 +107,8 @@ class Drain:
 
     def _work(self, claim: Claim) -> None:
         lanes = {lane.name: self._entries(claim, lane) for lane in claim.lanes}
+        now = time.time_ns() // 1000
+        self._resting = {name: take_resting(each, now) for name, each in lanes.items()}
         entries = [entry for each in lanes.values() for entry in each]
         began = time.monotonic()
         try:
@@ -159,6 +163,8 @@ class Drain:
         """Take what ended off the lanes. While Redis is away this worker's word is still the fastest way back: it is
         repeated until the lease is over anyway.
         """
+        for settled in lanes:
+            settled.then = settled.then or self._resting.get(settled.lane)
         patience = Retrying(
             retry=retry_if_exception_type((RedisConnectionError, RedisTimeoutError)),
             stop=stop_after_delay(self._settings.lease_ms / 1000),

@@ -59,6 +59,8 @@ class Job(BaseModel):
     rows that the statement would return, `before`, `after` and `facts` as JSON texts. It runs in the transaction."""
     merge: ClassVar[bool] = False
     """Whether equal jobs that wait directly behind each other in a lane are applied once (the rest: `merged`)."""
+    rest_ms: ClassVar[int] = 0
+    """How long a job is left alone after its enqueue, in ms; what is behind it waits too (worker/rest.py)."""
     folds: ClassVar[bool] = False
     """Whether the statement takes several jobs of one lane at once, and answers as if it had applied them one by one in
     the order of `_n`. A row that many jobs change is then written once: a hot lane becomes many times faster."""

@@ -67,8 +67,9 @@ def _place(facts: dict[str, Any]) -> str:
     where = "position unknown" if facts["position"] is None else f"place {facts['position']} of {facts['lane_length']}"
     match facts["lane_state"]:
         case "parked":
-            tries = f"after {facts['head_attempts']} failed tries"
-            return f"{where}; the lane tries again at {facts['next_try']:%H:%M:%S} UTC, {tries}"
+            failed = facts["head_attempts"]
+            what, tries = ("tries again at", f", after {failed} failed tries") if failed else ("rests until", "")
+            return f"{where}; the lane {what} {facts['next_try']:%H:%M:%S} UTC{tries}"
         case "held":
             return f"{where}; the lane is held: {facts['held']['why']}"
         case "claimed":

@@ -133,6 +133,8 @@ def _sentence(lane: Lane, holder: str | None, now: float) -> str:
             state = f"claimed {by}, with a lease of {left} left"
         case "held":
             state = f"held: {why_held(lane)}. It goes on {goes_on(lane, now)}"
+        case "parked" if not lane.attempts:
+            state = f"parked: its head rests, and is tried {goes_on(lane, now)}"
         case "parked":
             state = f"parked: its head failed, and is tried again {goes_on(lane, now)}"
         case "unlisted":
