@@ -1,10 +1,11 @@
 """Acknowledge: the last step of a job's way. What has ended is taken off its lane, and the lane is given back.
 
 Called after the commit. If it never comes to that, the lease ends, the next claim finds the jobs in the ledger, and
-acknowledges them then. Every call carries the claim's token: one that is no longer in force changes nothing.
+acknowledges them then. Every call carries the claim's token: one that is no longer in force changes nothing. What has
+ended now is counted along with it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from redis import Redis
@@ -13,6 +14,7 @@ from worker.entry import End, Entry
 from worker.lane import Keys
 from worker.script import Call, run_all
 from worker.settings import Settings
+from worker.tally import counted, ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,19 @@ class Settled:
 
 
 def acknowledge(
-    redis: Redis, keys: Keys, settings: Settings, token: int, lanes: Iterable[Settled], *, clock_floor: int = 0
+    redis: Redis,
+    keys: Keys,
+    settings: Settings,
+    token: int,
+    lanes: Sequence[Settled],
+    *,
+    seconds: float = 0.0,
+    clock_floor: int = 0,
 ) -> None:
-    """Give claimed lanes back, in one round trip. Raises redis.RedisError; it can be called again as it is."""
+    """Give claimed lanes back, in one transaction; their batch took `seconds`.
+
+    Raises redis.RedisError; it can be called again as it is.
+    """
     calls = []
     for settled in lanes:
         lane, then = settled.lane, settled.then
@@ -47,4 +59,7 @@ def acknowledge(
         if then is not None:
             args = (lane, token, then.delay_ms * 1000, then.memory or "", clock_floor)
             calls.append(Call("park", args, {"lane": lane}))
+    fresh = [pair for settled in lanes for pair in settled.ends if not pair[1].repeated]
+    if fresh:
+        calls.append(counted(ended(fresh, seconds)))
     run_all(redis, keys, calls)

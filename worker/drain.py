@@ -33,7 +33,7 @@ from worker.rest import take_resting
 from worker.script import run
 from worker.session import Outage, Session
 from worker.settings import Settings
-from worker.tally import Tally
+from worker.tally import count, retried
 from worker.verdict import Failure, Fault, judge
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,6 @@ class Drain:
         self._keys = Keys(settings.prefix)
         self._claimer = Claimer(redis, self._keys, settings, name)
         self._relay = Relay(redis, self._keys, settings)
-        self._tally = Tally(redis, self._keys)
         self._deadline = time.monotonic() + settings.slice_ms / 1000
         self._at_once = True
         self._resting: dict[str, Park | None] = {}
@@ -171,11 +170,11 @@ class Drain:
             wait=wait_random_exponential(multiplier=0.05, max=1),
             reraise=True,
         )
-        patience(acknowledge, self._redis, self._keys, self._settings, claim.token, lanes, clock_floor=clock_floor)
+        batch = {"seconds": seconds, "clock_floor": clock_floor}
+        patience(acknowledge, self._redis, self._keys, self._settings, claim.token, lanes, **batch)
         pairs = [pair for settled in lanes for pair in settled.ends if not pair[1].repeated]
         self.counts.update(end.status for _, end in pairs)
         self._events.ended(pairs, seconds)
-        self._tally.ended(pairs, seconds)
         self._tell_of_dead_letters(pairs)
 
     def _tell_of_dead_letters(self, pairs: list[tuple[Entry, End]]) -> None:
@@ -195,7 +194,7 @@ class Drain:
 
     def _retried(self, entry: Entry, failure: Failure, traceback: str) -> None:
         self.counts["retried"] += 1
-        self._tally.retried(entry, failure)
+        count(self._redis, self._keys, retried(entry, failure))
         self._events.retried(entry, failure, traceback)
 
     def _entries(self, claim: Claim, lane: ClaimedLane) -> list[Entry]:

@@ -34,7 +34,7 @@ from worker.redis_client import redis_client
 from worker.retry import backoff_ms
 from worker.script import run
 from worker.settings import Settings
-from worker.tally import Tally
+from worker.tally import count, replied
 
 LIFE_SECONDS = 30 * 60
 """So long does Slack take answers at a URL."""
@@ -102,7 +102,6 @@ class Replier:
         self._settings = settings.model_copy(update=LIMITS)
         self._keys = reply_keys(settings)
         self._redis: Redis = redis_client(self._settings)
-        self._tally = Tally(self._redis, Keys(settings.prefix))
         name = f"{socket.gethostname()}:{uuid.uuid4().hex[:8]}"
         self._claimer = Claimer(self._redis, self._keys, self._settings, name, call=lambda _: None)
         self._posting: list[threading.Thread] = []
@@ -196,7 +195,8 @@ class Replier:
         word = run(self._redis, self._keys, "acknowledge", lane.name, token, 1, 0, KEPT_MS, *ended, lane=lane.name)
         if word == b"lost":
             return
-        self._tally.replied("posted" if answer.result == "posted" else "given_up")
+        result = "posted" if answer.result == "posted" else "given_up"
+        count(self._redis, Keys(self._settings.prefix), replied(result))
         if answer.result != "posted":
             log.warning("The reply to job %s was given up after %d attempts: %s.", reply.job, attempts, answer.why)
 

@@ -22,7 +22,6 @@ from worker.lane import Keys, check_lane
 from worker.lane_book import UnknownLane
 from worker.script import run
 from worker.settings import Settings
-from worker.tally import Tally
 from worker.verdict import Failure, Fault
 
 POLL_SECONDS = 0.02
@@ -88,10 +87,9 @@ class Skipper:
             if lane in batch.ends:
                 settled = Settled(lane, batch.ends[lane])
         finally:
-            acknowledge(self._redis, self._keys, self._settings, token, [settled], clock_floor=newest)
-        fresh = [pair for pair in settled.ends if not pair[1].repeated]
-        Tally(self._redis, self._keys).ended(fresh, time.monotonic() - began)
-        for entry, end in (pair for pair in fresh if pair[1].status == "dead"):
+            seconds = time.monotonic() - began
+            acknowledge(self._redis, self._keys, self._settings, token, [settled], seconds=seconds, clock_floor=newest)
+        for entry, end in (pair for pair in settled.ends if pair[1].status == "dead" and not pair[1].repeated):
             told = f"{entry.envelope.kind} {entry.envelope.id} is a dead letter ({end.code})."
             Alerts(self._redis, self._keys).begin("dead", told, "onelane dead list")
         return settled

@@ -12,15 +12,14 @@
     <histogram>|<upper bound>       observations up to this bound and above the next lower one
 
 Its size depends on kinds and constraints, never on lanes or jobs: what a job only calls its kind counts as `unknown`.
-Counting is for watching only: it never raises, and a lost or repeated call only blurs a figure. worker/metrics.py shows
-it.
+Counting is for watching only: a lost or repeated call only blurs a figure. worker/metrics.py shows it.
 """
 
 import logging
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -28,7 +27,7 @@ from redis.exceptions import RedisError
 from worker.entry import End, Entry
 from worker.job import KINDS
 from worker.lane import Keys
-from worker.script import run
+from worker.script import Call, run_all
 from worker.verdict import Failure
 
 MILLISECOND = 1_000
@@ -67,41 +66,47 @@ BATCH_JOBS = Histogram("batch_jobs", (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 
 """How many jobs one batch had."""
 
 
-class Tally:
-    """Adds to the shared counters."""
+def ended(pairs: Sequence[tuple[Entry, End]], seconds: float) -> Counter[str]:
+    """What to add when the jobs of a batch that took `seconds` have ended."""
+    now = time.time_ns() // 1000
+    counts: Counter[str] = Counter({"batches": 1})
+    for entry, end in pairs:
+        counts[f"jobs|{end.status}|{_kind(entry)}"] += 1
+        WAIT_US.observe(counts, max(0, now - entry.envelope.at))
+        if entry.attempts > 1:
+            counts[f"retried|{'failed' if end.status == 'dead' else 'recovered'}|{_kind(entry)}"] += 1
+        if end.failure is not None:
+            counts.update(_violation(end.failure))
+    APPLY_US.observe(counts, round(seconds * SECOND))
+    BATCH_JOBS.observe(counts, len(pairs))
+    return counts
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
-        self._redis, self._keys = redis, keys
 
-    def ended(self, pairs: Sequence[tuple[Entry, End]], seconds: float) -> None:
-        """The jobs of a batch that took `seconds` have ended."""
-        if not pairs:
-            return
-        now = time.time_ns() // 1000
-        counts: Counter[str] = Counter({"batches": 1})
-        for entry, end in pairs:
-            counts[f"jobs|{end.status}|{_kind(entry)}"] += 1
-            WAIT_US.observe(counts, max(0, now - entry.envelope.at))
-            if entry.attempts > 1:
-                counts[f"retried|{'failed' if end.status == 'dead' else 'recovered'}|{_kind(entry)}"] += 1
-        APPLY_US.observe(counts, round(seconds * SECOND))
-        BATCH_JOBS.observe(counts, len(pairs))
-        self._count(counts, [end.failure for _, end in pairs if end.failure is not None])
+def retried(entry: Entry, failure: Failure) -> Counter[str]:
+    """What to add when an attempt has failed and will be made again."""
+    return Counter([f"retries|{_kind(entry)}", *_violation(failure)])
 
-    def retried(self, entry: Entry, failure: Failure) -> None:
-        """An attempt has failed and will be made again."""
-        self._count(Counter({f"retries|{_kind(entry)}": 1}), [failure])
 
-    def replied(self, result: str) -> None:
-        """A reply was `posted`, or `given_up`."""
-        self._count(Counter({f"replies|{result}": 1}), ())
+def replied(result: str) -> Counter[str]:
+    """What to add when a reply was `posted`, or `given_up`."""
+    return Counter([f"replies|{result}"])
 
-    def _count(self, counts: Counter[str], failures: Iterable[Failure]) -> None:
-        counts.update(f"violations|{failure.constraint}" for failure in failures if failure.constraint)
-        try:
-            run(self._redis, self._keys, "tally", *(part for pair in counts.items() for part in pair))
-        except RedisError as error:
-            log.warning("Counters could not be added to (%s); figures are too low.", type(error).__name__)
+
+def counted(counts: Counter[str]) -> Call:
+    """The call that adds to the tally."""
+    return Call("tally", [part for pair in counts.items() for part in pair], {})
+
+
+def count(redis: Redis, keys: Keys, counts: Counter[str]) -> None:
+    """Add to the tally. Never raises: counting must not harm a job."""
+    try:
+        run_all(redis, keys, [counted(counts)])
+    except RedisError as error:
+        log.warning("Counters could not be added to (%s); figures are too low.", type(error).__name__)
+
+
+def _violation(failure: Failure) -> list[str]:
+    return [f"violations|{failure.constraint}"] if failure.constraint else []
 
 
 def _kind(entry: Entry) -> str:

@@ -179,3 +179,17 @@ def test_nothing_to_acknowledge_is_no_call(desk: Desk) -> None:
     acknowledge(desk.redis, desk.keys, Settings(), 1, [])
     acknowledge(desk.redis, desk.keys, Settings(), 1, [Settled("a", then=Park(0))])
     assert desk.redis.keys(f"{desk.keys.named('')}*") == []
+
+
+def test_many_lanes_are_given_back_in_one_transaction(desk: Desk) -> None:
+    def transactions() -> int:
+        return int(desk.redis.info("commandstats").get("cmdstat_exec", {"calls": 0})["calls"])
+
+    lanes = [f"lane{n}" for n in range(50)]
+    for lane in lanes:
+        desk.enqueue(lane, lane)
+    token = int(desk.claim("d", lanes=50, jobs=50)[2])
+    before = transactions()
+    acknowledge(desk.redis, desk.keys, Settings(), token, [Settled(lane, then=Park(0)) for lane in lanes])
+    assert transactions() == before + 1
+    assert desk.claim("d", 2, lanes=50, jobs=50)[0] == b"claimed"

@@ -3,6 +3,8 @@
 import json
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ from worker.lane import Keys
 from worker.metrics import OnelaneCollector
 from worker.migrate import migrate
 from worker.settings import Settings
-from worker.tally import BATCH_JOBS, Tally
+from worker.tally import BATCH_JOBS, count, ended, retried
 from worker.verdict import Failure, Fault
 
 
@@ -52,18 +54,20 @@ def entry(number: int, attempts: int = 1) -> Entry:
     return Entry.read("heartbeat", b'{"seq":%d,%s' % (number, body[1:]), attempts, 0)
 
 
+Add = Callable[[Counter[str]], None]
+
+
 @pytest.fixture
-def tally(redis: Redis, settings: Settings) -> Tally:
-    return Tally(redis, Keys(settings.prefix))
+def add(redis: Redis, settings: Settings) -> Add:
+    return partial(count, redis, Keys(settings.prefix))
 
 
-def test_what_ended_is_counted_by_kind_and_outcome(tally: Tally, settings: Settings) -> None:
+def test_what_ended_is_counted_by_kind_and_outcome(add: Add, settings: Settings) -> None:
     refused = Failure(Fault.PERMANENT, "CheckViolation", "23514", "no", "users_discipline_check")
-    tally.ended([(entry(n), End("applied", "ok", "")) for n in range(3)], 0.004)
-    tally.ended([(entry(3, attempts=2), End("unchanged", "ok", ""))], 0.004)
-    tally.ended([(entry(4, attempts=8), End("dead", "permanent", "", failure=refused))], 2.0)
-    tally.retried(entry(3), Failure(Fault.TRANSIENT, "LockNotAvailable", "55P03", "lock"))
-    tally.ended([], 1.0)
+    add(ended([(entry(n), End("applied", "ok", "")) for n in range(3)], 0.004))
+    add(ended([(entry(3, attempts=2), End("unchanged", "ok", ""))], 0.004))
+    add(ended([(entry(4, attempts=8), End("dead", "permanent", "", failure=refused))], 2.0))
+    add(retried(entry(3), Failure(Fault.TRANSIENT, "LockNotAvailable", "55P03", "lock")))
     shown = scrape(settings)
     kind = '"kind": "onelane.heartbeat"'
     assert shown[f'onelane_jobs_total{{{kind}, "status": "applied"}}'] == 3
@@ -142,7 +146,7 @@ def test_lanes_and_backlogs_are_those_of_the_cluster(redis: Redis, settings: Set
 
 
 def test_the_number_of_series_does_not_grow_with_lanes_jobs_or_invented_kinds(
-    tally: Tally, redis: Redis, settings: Settings
+    add: Add, redis: Redis, settings: Settings
 ) -> None:
     def fill(number: int) -> int:
         named = Keys(settings.prefix).named
@@ -151,7 +155,7 @@ def test_the_number_of_series_does_not_grow_with_lanes_jobs_or_invented_kinds(
         damaged = Entry.read(f"lane{number}", b'{"kind":"kind%d"}' % number, 1, 0)
         other = entry(number).envelope.__class__(1, "j", f"kind{number}", "l", "a", None, 1, "d", {})
         unknown = Entry(b"", other, None, End("dead", "unknown_kind", ""), 1, 0)
-        tally.ended([(e, e.end or End("applied", "ok", "")) for e in (damaged, unknown, entry(number))], 0.1)
+        add(ended([(e, e.end or End("applied", "ok", "")) for e in (damaged, unknown, entry(number))], 0.1))
         return len(scrape(settings))
 
     assert len({fill(number) for number in range(1, 20)}) == 1
