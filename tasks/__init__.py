@@ -1,6 +1,6 @@
 """The domain: the jobs of the Triage Rotation Bot, on top of the engine."""
 
-from tasks.caches import DropCaches
+from tasks.caches import DropCaches, DropCachesAgain
 from tasks.export import ExportFile
 from tasks.membership import UpsertMembership
 from tasks.overrides import ApproveOverride, DeclineOverride, RemoveOverride, RequestOverride
@@ -20,6 +20,7 @@ __all__ = [
     "ApproveOverride",
     "DeclineOverride",
     "DropCaches",
+    "DropCachesAgain",
     "ExportFile",
     "ImportSprints",
     "MoveUser",

@@ -1,15 +1,15 @@
 """The job that writes one of the bot's JSON files anew.
 
 It is left in the outbox by every change of the file's table, so it starts after that change is committed, and the last
-one shows all changes. Exports that wait behind each other are equal, so they are done as one: while a lane is hot, jobs
-pile up in it and cost one file. What is exported is committed, whatever becomes of the batch that this job is part of;
-if that is rolled back, the file is written once more.
+one shows all changes. It rests for a second first (worker/rest.py): all exports of a file that have come by then are
+equal, so they are done as one, and many changes cost about one file a second. What is exported is committed, whatever
+becomes of the batch that this job is part of; if that is rolled back, the file is written once more.
 """
 
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic_core import to_json
 
@@ -24,6 +24,7 @@ class ExportFile(TriageJob, kind="export.json"):
 
     file: File
     merge = True
+    rest_ms: ClassVar[int] = 1000
     messages = {
         "written": "{name} is up to date ({rows} rows).",
         "off": "This worker keeps no mirror (TRIAGE_MIRROR_DIR is not set); nothing was written.",

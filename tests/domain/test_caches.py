@@ -3,7 +3,6 @@ no other lane.
 """
 
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import psycopg
 import pytest
 from redis import Redis
 
-from tasks import DropCaches, UpsertSprint, UpsertUser, caches
+from tasks import DropCaches, DropCachesAgain, UpsertSprint, UpsertUser, caches
 from tasks.caches import CacheAway, Table
 from tasks.settings import triage_settings
 from tests.domain.conftest import Desk
@@ -32,7 +31,6 @@ def cache(redis: Redis, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("TRIAGE_CACHE_REDIS_URL", redis_url)
     forget()
     yield Cache(redis, prefix)
-    caches.REPETITIONS.cancel()
     forget()
 
 
@@ -87,48 +85,51 @@ def test_a_change_of_a_table_drops_its_keys_and_no_others(
     assert cache.left() == [key for key in KEYS if key not in gone]
 
 
-def test_what_a_slow_reader_put_back_is_deleted_once_more(
-    desk: Desk, cache: Cache, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(caches, "REPEAT_SECONDS", 0.3)
-    began = time.monotonic()
-    desk.do(DropCaches(table="sprints"))
-    cache.fill("sprints:all")
-    eventually(lambda: cache.left() == [], "the second deletion")
-    assert time.monotonic() - began >= 0.3
-
-
-def test_the_second_deletion_comes_after_the_last_change(
-    desk: Desk, cache: Cache, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(caches, "REPEAT_SECONDS", 0.4)
-    for _ in range(3):
-        desk.do(DropCaches(table="sprints"))
-        began = time.monotonic()
-        time.sleep(0.2)  # the time between two changes is what this test is about
-    cache.fill("sprints:all")
-    eventually(lambda: cache.left() == [], "the second deletion")
-    assert time.monotonic() - began >= 0.4
-
-
-def test_a_worker_that_ends_in_good_order_makes_the_second_deletion_at_once(
+def test_what_a_slow_reader_puts_back_is_deleted_once_more_though_every_worker_is_killed(
     redis: Redis, redis_url: str, database_url: str, prefix: str, tmp_path: Path
 ) -> None:
-    live = Live(redis_url, database_url, prefix, tmp_path, TRIAGE_CACHE_PREFIX=f"{prefix}:")
+    live = Live(*(redis_url, database_url, prefix, tmp_path), TRIAGE_CACHE_PREFIX=f"{prefix}:", ONELANE_LEASE_MS="1000")
     cache = Cache(redis, prefix)
     try:
         cache.fill("disciplines:all")
         worker = live.start()
         live.client.enqueue(UpsertUser(slack_id="U1", name="N", discipline="po"), actor="U0ADMIN")
         eventually(lambda: cache.left() == [], "the first deletion")
-        began = time.monotonic()
+        live.kill(worker)
         cache.fill("disciplines:all")
-        worker.terminate()
-        worker.wait(20)
-        assert cache.left() == []
-        assert time.monotonic() - began < caches.REPEAT_SECONDS
+        live.start()
+        eventually(lambda: cache.left() == [], "the second deletion")
+        live.await_quiet()
+        with psycopg.connect(database_url) as connection:
+            ends = connection.execute(
+                "SELECT status, code, finished_at - enqueued_at >= make_interval(secs => %s) FROM onelane.ledger"
+                " WHERE kind = 'caches.drop_again'",
+                [DropCachesAgain.rest_ms / 1000],
+            ).fetchall()
+        assert ends == [("applied", "dropped", True)]
     finally:
         live.close()
+
+
+@pytest.mark.usefixtures("cache")
+def test_each_drop_that_is_done_leaves_a_second_one_in_another_lane(desk: Desk) -> None:
+    outcomes = desk.do_all([DropCaches(table="sprints"), DropCaches(table="sprints"), DropCaches(table="users")])
+    assert [outcome.code for outcome in outcomes] == ["dropped", "merged", "dropped"]
+    assert sorted(desk.follow_ups(), key=str) == [
+        ("caches.drop_again", {"table": "sprints"}),
+        ("caches.drop_again", {"table": "users"}),
+    ]
+    assert DropCaches(table="users").lane() != DropCachesAgain(table="users").lane()
+
+
+def test_second_drops_of_a_table_that_are_due_together_delete_once_and_leave_no_third(desk: Desk, cache: Cache) -> None:
+    add_sprints(desk)
+    desk.forget_outbox()
+    cache.fill("sprints:all", "currentState")
+    outcomes = desk.do_all([DropCachesAgain(table="sprints")] * 3 + [DropCachesAgain(table="state")])
+    one = "1 keys of the bot's cache were deleted once more."
+    assert [outcome.message for outcome in outcomes] == [one] * 4
+    assert (cache.left(), desk.follow_ups()) == ([], [])
 
 
 def test_drops_that_wait_are_done_as_one(desk: Desk, cache: Cache) -> None:
@@ -170,18 +171,6 @@ def test_a_setting_that_can_not_work_is_named_with_what_was_expected(
     with pytest.raises(ConfigurationError, match=f"{name}: .*expected {expected}") as refused:
         triage_settings()
     assert "s3cret" not in str(refused.value)
-
-
-@pytest.mark.usefixtures("cache")
-def test_many_changes_of_a_table_leave_one_second_deletion(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caches, "REPEAT_SECONDS", 60.0)
-    for _ in range(20):
-        desk.do(DropCaches(table="sprints"))
-
-    def planned() -> int:
-        return sum(isinstance(thread, threading.Timer) for thread in threading.enumerate())
-
-    eventually(lambda: planned() == 1, "the earlier ones are given up")
 
 
 @pytest.mark.usefixtures("cache")

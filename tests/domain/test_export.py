@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -384,7 +385,31 @@ def test_workers_export_after_changes_and_the_last_export_shows_all_though_one_i
         with psycopg.connect(database_url) as connection:
             assert said(mirror, "disciplines.json") == current(connection, "disciplines")
             written = "SELECT count(*) FROM onelane.ledger WHERE kind = 'export.json' AND code = 'written'"
-            assert (connection.execute(written).fetchone() or (0,))[0] > 1
+            assert (connection.execute(written).fetchone() or (0,))[0] >= 1
+    finally:
+        live.close()
+
+
+def test_many_changes_within_a_rest_write_the_file_once(
+    redis_url: str, database_url: str, prefix: str, tmp_path: Path
+) -> None:
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    live = Live(*(redis_url, database_url, prefix, tmp_path), TRIAGE_MIRROR_DIR=str(mirror))
+    try:
+        live.start()
+        began = time.monotonic()
+        for n in range(40):
+            handle = live.client.enqueue(person(f"U{n:03}", f"N{n}"), actor="U0ADMIN")
+            assert (handle.state, handle.wait(30).status) == ("queued", "applied")
+        seconds = time.monotonic() - began
+        live.await_quiet()
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            exports = "SELECT code, count(*) FROM onelane.ledger WHERE kind = 'export.json' GROUP BY code"
+            counts: dict[str, int] = dict(connection.execute(exports).fetchall())
+            assert said(mirror, "disciplines.json") == current(connection, "disciplines")
+        assert sum(counts.values()) > 20
+        assert 1 <= counts["written"] <= 2 + seconds * 1000 / ExportFile.rest_ms
     finally:
         live.close()
 
