@@ -3,8 +3,13 @@
 The end of a job with a `reply_to` leaves a reply in the outbox, in the transaction that records the end: there is no
 end without its reply, and no reply to what was rolled back. The relay puts it onto a lane, in a partition of its own
 with the same scripts as the jobs': a lane for each URL, so answers keep their order, one that is not taken backs off
-alone, and whatever is killed, another worker goes on. Only a kill between a post and its acknowledgement posts twice,
-for a URL knows no fence.
+alone, and whatever is killed, another worker goes on.
+
+A URL knows no fence, so here "once" has a limit: of a worker that is killed between its post and the acknowledgement
+nobody can say whether Slack has taken it. The claim is the note that it was at it, durable before the post; its lease
+that ends counts as a crash of the head. Then the reply is posted again, for a doubled answer is better than none; it
+says so itself, and after `MOST_POSTERS` such ends it is given up: Slack takes five posts at a URL. While only Redis is
+away the poster lives, and repeats its acknowledgement for as long as the claim is sure to be its own.
 
 Each worker's main process has a replier, in threads of its own, so a URL that hangs delays no job. While there is
 nothing to post it lingers in Redis as a drain does: it is woken at once, and costs next to nothing.
@@ -17,6 +22,7 @@ import socket
 import threading
 import time
 import uuid
+from dataclasses import replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import Annotated, Any, Literal, NamedTuple
@@ -25,7 +31,10 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 from pydantic_core import to_json
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from worker.claim import Claim, ClaimedLane, Claimer, Nothing
 from worker.enqueue import Order
@@ -39,6 +48,9 @@ from worker.tally import count, replied
 LIFE_SECONDS = 30 * 60
 """So long does Slack take answers at a URL."""
 POST_SECONDS = 3
+MOST_POSTERS = 3
+"""So many workers may die while they post a reply."""
+AGAIN = " (If you have read this before: it is the same answer.)"
 AT_ONCE = 4
 """Replies that one worker posts side by side."""
 LIMITS = {
@@ -183,22 +195,36 @@ class Replier:
         except ValueError:
             reply, answer = Reply("?", "?", "", "", 0), Answer("gone", "it is damaged")
         else:
-            answer = post(reply)
+            answer = self._answer(reply, lane.crashes)
         attempts = lane.attempts + 1
         delay = max(backoff_ms(attempts, self._settings) * 1000, round(answer.wait_seconds * 1_000_000))
         if answer.result == "later" and now + delay <= reply.at + LIFE_SECONDS * 1_000_000:
             log.info("A reply to job %s was not taken (%s); trying again.", reply.job, answer.why)
             memory = f"{attempts} {lane.first_attempt or now}"
-            run(self._redis, self._keys, "park", lane.name, token, delay, memory, 0, lane=lane.name)
+            self._tell("park", lane.name, token, delay, memory, 0)
             return
         ended = (reply.id, f"reply {answer.result}")
-        word = run(self._redis, self._keys, "acknowledge", lane.name, token, 1, 0, KEPT_MS, *ended, lane=lane.name)
-        if word == b"lost":
+        if self._tell("acknowledge", lane.name, token, 1, 0, KEPT_MS, *ended) == b"lost":
             return
         result = "posted" if answer.result == "posted" else "given_up"
         count(self._redis, Keys(self._settings.prefix), replied(result))
         if answer.result != "posted":
             log.warning("The reply to job %s was given up after %d attempts: %s.", reply.job, attempts, answer.why)
+
+    def _answer(self, reply: Reply, crashes: int) -> Answer:
+        if crashes >= MOST_POSTERS:
+            return Answer("gone", f"{crashes} workers died while they posted it")
+        return post(replace(reply, text=reply.text + AGAIN) if crashes else reply)
+
+    def _tell(self, script: str, lane: str, *args: str | int) -> Any:
+        """Tell Redis what becomes of a claimed lane; while it is away, again and again until the lease is over."""
+        patience = Retrying(
+            retry=retry_if_exception_type((RedisConnectionError, RedisTimeoutError)),
+            stop=stop_after_delay(self._settings.lease_ms / 1000),
+            wait=wait_random_exponential(multiplier=0.05, max=1),
+            reraise=True,
+        )
+        return patience(run, self._redis, self._keys, script, lane, *args, lane=lane)
 
 
 def post(reply: Reply) -> Answer:

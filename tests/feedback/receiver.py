@@ -26,6 +26,8 @@ class Receiver:
     answers: dict[str, list[Said]] = field(default_factory=lambda: defaultdict(list))
     hanging: set[str] = field(default_factory=set)
     """Paths that get no answer."""
+    holding: dict[str, threading.Event] = field(default_factory=dict)
+    """Paths that get their answers once this is set."""
 
     def __post_init__(self) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -55,6 +57,8 @@ class Receiver:
         if path in self.hanging:
             self._closing.wait()
             return None
+        if path in self.holding:
+            self.holding[path].wait()
         said = self.answers[path].pop(0) if self.answers[path] else TAKEN
         if said[0] == 200:
             self.bodies.append(body)

@@ -1,8 +1,11 @@
 """Whoever gave a URL with a job is told there how it ended: once, in order, whatever the receiver does."""
 
 import logging
+import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -10,16 +13,17 @@ from tests.feedback.receiver import Receiver
 from tests.integration.kinds import Copy, Engrave, Redraw, Write
 from tests.integration.notebook import ACTOR, Notebook, eventually
 from worker.batch import apply
-from worker.claim import Claim
+from worker.claim import Claim, Claimer
 from worker.dead_letters.edit import Change, edit
 from worker.dead_letters.filter import Filter
 from worker.dead_letters.replay import replay
+from worker.embedded import start_redis
 from worker.enqueue import enqueue
 from worker.entry import Entry
 from worker.errors import InvalidJob
 from worker.intervention import Interventions
 from worker.job import Job
-from worker.replies import Replier, reply_keys, reply_order
+from worker.replies import AGAIN, MOST_POSTERS, REPLY, Replier, post, reply_keys, reply_order
 from worker.skip import Skipper
 
 DEAD = "This could not be carried out. The operators have been told and can repeat it."
@@ -154,6 +158,83 @@ def test_what_a_killed_worker_had_committed_is_told_once(notebook: Notebook, rec
     notebook.end_leases()
     assert notebook.drain_all() == {}
     assert told(notebook, receiver, "ann") == ["U0WRITER wrote a on p."]
+
+
+def die_after_posting(notebook: Notebook) -> None:
+    """A worker posts the reply that waits, and is killed before it can acknowledge it; its lease is over."""
+    keys = reply_keys(notebook.settings)
+    claimer = Claimer(notebook.redis, keys, notebook.settings, f"dying:{uuid4().hex}", call=lambda _: None)
+    claims: list[Claim] = []
+
+    def claimed() -> bool:
+        claim = claimer.claim()
+        claims.extend([claim] if isinstance(claim, Claim) else [])
+        return bool(claims)
+
+    eventually(claimed, "the reply is claimed")
+    (lane,) = claims[0].lanes
+    assert post(REPLY.validate_json(lane.jobs[0])).result == "posted"
+    for number, name in enumerate(notebook.redis.zrange(keys.named("claimed"), 0, -1)):
+        notebook.redis.zadd(keys.named("claimed"), {name: number + 1}, xx=True)
+
+
+def reply_to_ann(notebook: Notebook, receiver: Receiver, *texts: str) -> None:
+    orders = [reply_order(text, text, receiver.url("ann"), text, datetime.now(UTC)) for text in texts]
+    enqueue(notebook.redis, reply_keys(notebook.settings), notebook.settings, orders)
+
+
+def test_a_reply_whose_poster_was_killed_before_it_noted_that_says_that_it_may_be_a_repetition(
+    notebook: Notebook, receiver: Receiver
+) -> None:
+    reply_to_ann(notebook, receiver, "Done.", "Next.")
+    die_after_posting(notebook)
+    replier = Replier(notebook.settings)
+    replier.start()
+    try:
+        assert told(notebook, receiver, "ann") == ["Done.", "Done." + AGAIN, "Next."]
+    finally:
+        replier.stop()
+
+
+def test_a_reply_under_which_posters_die_again_and_again_is_given_up_and_the_next_one_goes_on(
+    notebook: Notebook, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    reply_to_ann(notebook, receiver, "Done.", "Next.")
+    for _ in range(MOST_POSTERS):
+        die_after_posting(notebook)
+    replier = Replier(notebook.settings)
+    replier.start()
+    try:
+        with caplog.at_level(logging.WARNING, "worker.replies"):
+            assert told(notebook, receiver, "ann") == ["Done."] * MOST_POSTERS + ["Next."]
+    finally:
+        replier.stop()
+    assert caplog.messages == [
+        "The reply to job Done. was given up after 1 attempts: 3 workers died while they posted it."
+    ]
+    assert MOST_POSTERS < 5, "Slack takes five posts at a URL"
+
+
+def test_a_redis_that_is_away_after_the_post_is_told_when_it_is_back_and_nothing_is_posted_twice(
+    notebook: Notebook, receiver: Receiver, tmp_path: Path
+) -> None:
+    with start_redis(tmp_path / "own", durable=True) as server:
+        own = Notebook(notebook.settings.model_copy(update={"redis_url": server.url}))
+        receiver.holding["ann"] = threading.Event()
+        reply_to_ann(own, receiver, "Done.", "Next.")
+        replier = Replier(own.settings)
+        replier.start()
+        try:
+            eventually(lambda: len(receiver.asked) == 1, "the first is asked")
+            server.kill()
+            receiver.holding["ann"].set()
+            eventually(lambda: receiver.taken["ann"] == ["Done."], "the first is taken")
+            server.start()
+            assert told(own, receiver, "ann") == ["Done.", "Next."]
+            assert len(receiver.asked) == 2
+        finally:
+            replier.stop()
+            own.close()
 
 
 @pytest.mark.usefixtures("replier")
