@@ -67,8 +67,14 @@ def encode(
 
 
 def digest_of(kind: str, payload: Any) -> str:
-    """A short fingerprint of what a job does."""
-    return hashlib.blake2b(to_json((kind, payload)), digest_size=9).hexdigest()
+    """A short fingerprint of what a job does; the order of an object's keys does not count."""
+    return hashlib.blake2b(to_json((kind, _sorted(payload))), digest_size=9).hexdigest()
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(each) for each in value] if isinstance(value, list) else value
 
 
 def decode(raw: bytes) -> Envelope:

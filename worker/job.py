@@ -28,11 +28,11 @@ import importlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from importlib import resources
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from worker.declaration import check, sql_file
 from worker.errors import ConfigurationError, InvalidJob, UnknownKind
 
 Apply = Callable[[Any, list[dict[str, Any]], dict[str, Any]], Iterable[tuple[Any, ...]]]
@@ -65,15 +65,25 @@ class Job(BaseModel):
     """Whether the statement takes several jobs of one lane at once, and answers as if it had applied them one by one in
     the order of `_n`. A row that many jobs change is then written once: a hot lane becomes many times faster."""
 
-    def __init_subclass__(cls, *, kind: str = "", **kwargs: Any) -> None:
-        """Register the kind. Raises ConfigurationError when another class has it."""
+    def __init_subclass__(cls, *, kind: str | None = None, **kwargs: Any) -> None:
+        """Take the kind; it is looked at below, when pydantic has made the fields."""
         super().__init_subclass__(**kwargs)
-        if not kind:
+        if kind is not None:
+            cls.kind = kind
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, *, kind: str | None = None, **kwargs: Any) -> None:
+        """Register the kind.
+
+        Raises ConfigurationError when it is not declared as it must be (declaration.py), or when another class has it.
+        """
+        super().__pydantic_init_subclass__(**kwargs)
+        if kind is None:
             return
         other = KINDS.get(kind)
         if other is not None and (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
             raise ConfigurationError(f"The job kind {kind!r} is declared twice: by {other!r} and {cls!r}.")
-        cls.kind = kind
+        check(cls, kind, Job)
         KINDS[kind] = cls
 
     @abstractmethod
@@ -137,11 +147,5 @@ def explain(error: ValidationError) -> str:
 
 @cache
 def statement(cls: type[Job]) -> str:
-    """The kind's SQL. Raises ConfigurationError when there is none."""
-    if cls.sql:
-        return cls.sql
-    package = importlib.import_module(cls.__module__).__package__ or cls.__module__
-    file = resources.files(package).joinpath("sql", f"{cls.kind}.sql")
-    if not file.is_file():
-        raise ConfigurationError(f"{cls.kind} has no statement: neither a class attribute `sql` nor the file {file}.")
-    return file.read_text(encoding="utf-8")
+    """The kind's SQL."""
+    return cls.sql or sql_file(cls).read_text(encoding="utf-8")

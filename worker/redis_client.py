@@ -25,8 +25,11 @@ def redis_client(settings: Settings) -> Redis:
             health_check_interval=30,
             retry=Retry(ExponentialWithJitterBackoff(cap=0.2, base=0.01), RETRIES),
         )
-    except ValueError as error:
-        raise ConfigurationError(f"ONELANE_REDIS_URL is not a Redis URL: {error}") from None
+    except ValueError:  # what it says may hold a piece of the password
+        raise ConfigurationError(
+            "ONELANE_REDIS_URL is not a Redis URL; expected redis://user:password@host:port/number (or rediss://, "
+            "unix://), with / and @ in a password written as %2F and %40."
+        ) from None
 
 
 def block_seconds(wait_seconds: float, settings: Settings) -> float:

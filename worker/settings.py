@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path(".onelane"), description="where `onelane up` keeps its services, and the spool lives")
     tasks: str = Field("tasks", description="modules that declare job kinds, separated by commas")
     prefix: str = Field("onelane", pattern=r"^[A-Za-z0-9_.-]{1,40}$", description="prefix of all Redis keys")
-    effects_stream: str = Field("onelane:effects", description="Redis stream of effects for the bot")
+    effects_stream: str = Field("onelane:effects", pattern=r"^\S+$", description="Redis stream of effects for the bot")
     effects_limit: int = Field(100_000, ge=1, description="effects kept in the stream, about")
 
     lane_limit: int = Field(200_000, ge=1, description="jobs that one lane may hold")
@@ -63,7 +63,9 @@ class Settings(BaseSettings):
         description="a secret, the same for all workers; with it Flower shows pseudonyms for what may be personal",
     )
 
-    log_level: str = Field("INFO", description="log level of workers and commands")
+    log_level: str = Field(
+        "INFO", pattern="^(?i:DEBUG|INFO|WARNING|ERROR|CRITICAL)$", description="log level of workers and commands"
+    )
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
@@ -85,7 +87,7 @@ class Settings(BaseSettings):
         try:
             found = json.loads((self.data_dir / SERVICES_FILE).read_text())
             os.kill(int(found["pid"]), 0)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return {}
         return {name: str(found[name]) for name in ("redis_url", "database_url") if found.get(name)}
 

@@ -72,13 +72,16 @@ def test_no_url_of_the_database_alone(bare: Onelane, redis_url: str) -> None:
     assert refused(onelane, WORKER, JOB, SKIP, MIGRATE) == [NO_POSTGRESQL] * 4
 
 
+NO_REDIS_URL = (
+    "ONELANE_REDIS_URL is not a Redis URL; expected redis://user:password@host:port/number (or rediss://, unix"
+)
 REDIS_URLS = {
-    f"http://:{PASSWORD}@localhost": "ONELANE_REDIS_URL is not a Redis URL: Redis URL must specify one of",
-    f"redis://:{PASSWORD}@localhost:port/0": "ONELANE_REDIS_URL is not a Redis URL: Port could not be cast",
+    f"http://:{PASSWORD}@localhost": NO_REDIS_URL,
+    f"redis://:{PASSWORD}@localhost:port/0": NO_REDIS_URL,
     f"redis://:{PASSWORD}@localhost:1/0": "Redis at localhost:1 can't be reached (ConnectionError); is it running?\n",
     f"unix://:{PASSWORD}@/nowhere/redis.sock": "Redis at /nowhere/redis.sock can't be reached (ConnectionError); is it",
     f"unix:///nowhere/redis.sock?password={PASSWORD}": "Redis at /nowhere/redis.sock can't be reached",
-    f"redis://:{PASSWORD}/x@localhost/0": "ONELANE_REDIS_URL is not a Redis URL: Port could not be cast",
+    f"redis://:{PASSWORD}/x@localhost/0": NO_REDIS_URL,
 }
 
 

@@ -117,6 +117,7 @@ class Crooked(Job, kind="notebook.crooked"):
     """A kind whose payload decides what is wrong with its lane."""
 
     name: str
+    sql = "SELECT"
 
     def lane(self) -> str:
         if self.name == "broken":

@@ -1,0 +1,84 @@
+"""Imports point one way: `tasks` on `worker`, never back, and never round."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = (
+    "psycopg",
+    "celery.worker",
+    "celery.bin",
+    "flower",
+    "prometheus_client",
+    "typer",
+    "rich",
+    "apprise",
+    "slack_sdk",
+)
+
+
+def modules(*packages: str) -> dict[str, Path]:
+    """The modules of packages, by name."""
+    files = [file for package in packages for file in (ROOT / package).rglob("*.py")]
+    return {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
+
+
+def imported(file: Path, known: dict[str, Path]) -> Iterator[str]:
+    """Which of the known modules a file imports anywhere, in functions too."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno}: modules are named in full"
+            names = {name if (name := f"{node.module}.{alias.name}") in known else node.module for alias in node.names}
+            yield from (name for name in names if name in known)
+
+
+MODULES = modules("worker", "tasks")
+IMPORTS = {name: set(imported(file, MODULES)) - {name} for name, file in MODULES.items()}
+
+
+def test_the_engine_knows_nothing_of_the_domain() -> None:
+    known = MODULES | dict.fromkeys(("tests", "bench", "tasks"), ROOT)
+    found = {
+        name: sorted(bad)
+        for name, file in MODULES.items()
+        if (bad := {each for each in imported(file, known) if not each.startswith(("worker", name.split(".")[0]))})
+    }
+    assert found == {}
+
+
+def test_no_module_needs_itself_on_the_way_round() -> None:
+    try:
+        TopologicalSorter(IMPORTS).prepare()
+    except CycleError as error:
+        pytest.fail(" ← ".join(error.args[1]))
+
+
+def test_the_graph_is_the_one_that_python_sees() -> None:
+    """Lest the two tests above look at nothing."""
+    assert {"worker.lane", "worker.script", "worker.settings"} <= IMPORTS["worker.enqueue"]
+    assert "worker.outbox" in IMPORTS["worker.client"]  # within a function
+    assert "worker" in IMPORTS["tasks.triage_job"]
+    assert len(IMPORTS) > 100
+
+
+def test_what_a_bot_imports_loads_no_worker_no_database_and_no_terminal() -> None:
+    code = f"import sys; from worker import Client, Job; print([m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_each_file_says_what_it_is_and_is_short_enough_to_be_read() -> None:
+    for name, file in MODULES.items():
+        text = file.read_text()
+        assert ast.get_docstring(ast.parse(text)), name
+        assert text.count("\n") <= 320, name
