@@ -72,7 +72,7 @@ class Events:
             "name": e.kind,
             "args": "()",
             "kwargs": repr(shown),
-            "retries": entry.attempts - 1,
+            "retries": max(0, entry.attempts - 1),
             "root_id": self.drain,
             "parent_id": self.drain,
         }

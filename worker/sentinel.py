@@ -72,9 +72,9 @@ class Judgement:
 
 
 class Sentinel:
-    """Looks, and has alerts brought, until it is stopped."""
+    """Looks, and has alerts brought, until it is stopped; `worker` is the Celery worker that it lives in."""
 
-    def __init__(self, settings: Settings, *, stay_over_seconds: float = STAY_OVER_SECONDS) -> None:
+    def __init__(self, settings: Settings, worker: str = "", *, stay_over_seconds: float = STAY_OVER_SECONDS) -> None:
         self._settings = settings
         self._stay_over_seconds = stay_over_seconds
         self._keys = Keys(settings.prefix)
@@ -84,7 +84,7 @@ class Sentinel:
         self._recipients = [bot(settings, self._redis, self._keys), *told]
         self._redis_outage = RedisOutage(settings, told, stay_over_seconds)
         self._host = socket.gethostname()
-        self._name = f"{self._host}:{uuid.uuid4().hex[:8]}"
+        self._name = f"{worker or self._host}/{uuid.uuid4().hex[:8]}"
         self._connection: psycopg.Connection | None = None
         self._database = Probe("onelane-sentinel-database", self._newest_dead_letters)
         self._data = Probe("onelane-sentinel-data", self._broken_rules)

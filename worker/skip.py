@@ -2,24 +2,30 @@
 
 The person acts in a worker's place. take.lua claims the lane under a token, even one that is held or parked; batch.py
 records the dead letter behind the fence; acknowledge.py takes the job off and gives the lane back, still held if it
-was. So a kill at any point leaves what a killed worker leaves, and no worker can be in the lane meanwhile.
+was. So a kill at any point leaves what a killed worker leaves, and no worker can be in the lane meanwhile. Monitors are
+told in the name of a worker that lives: they take whoever tells of jobs for a worker, and one that sends no heartbeats
+for a dead one.
 """
 
+import socket
 import time
 import uuid
 from typing import Any
 
 from psycopg import Connection
 from redis import Redis
+from redis.exceptions import RedisError
 
 from worker.acknowledge import Park, Settled, acknowledge
 from worker.alerts import Alerts
 from worker.batch import apply
-from worker.bell import ring
+from worker.bell import ring, ringer
 from worker.entry import End, Entry, cancelled, dead
 from worker.errors import OnelaneError
+from worker.events import Events
 from worker.lane import Keys, check_lane
 from worker.lane_book import UnknownLane
+from worker.mask import Mask
 from worker.script import run
 from worker.settings import Settings
 from worker.verdict import Failure, Fault
@@ -89,7 +95,18 @@ class Skipper:
         finally:
             seconds = time.monotonic() - began
             acknowledge(self._redis, self._keys, self._settings, token, [settled], seconds=seconds, clock_floor=newest)
-        for entry, end in (pair for pair in settled.ends if pair[1].status == "dead" and not pair[1].repeated):
+        new = [pair for pair in settled.ends if not pair[1].repeated]
+        self._tell_monitors(new, seconds)
+        for entry, end in (pair for pair in new if pair[1].status == "dead"):
             told = f"{entry.envelope.kind} {entry.envelope.id} is a dead letter ({end.code})."
             Alerts(self._redis, self._keys).begin("dead", told, "onelane dead list")
         return settled
+
+    def _tell_monitors(self, pairs: list[tuple[Entry, End]], seconds: float) -> None:
+        try:
+            living: Any = self._redis.zrevrange(self._keys.named("workers"), 0, 0)
+        except RedisError:
+            return  # the job has ended; this is for watching only
+        worker = living[0].decode().partition("/")[0] if living else f"skip@{socket.gethostname()}"
+        app = ringer(self._settings.broker, self._settings.redis_timeout_ms / 1000)
+        Events(app, worker, Mask(self._settings.mask_key) if self._settings.mask_key else None).ended(pairs, seconds)

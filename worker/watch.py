@@ -121,7 +121,7 @@ class WatchStep(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Celery's worker has started."""
         settings = parent.app.onelane_settings
-        self.threads = [Watch(settings), Sentinel(settings), Replier(settings)]
+        self.threads = [Watch(settings), Sentinel(settings, parent.hostname), Replier(settings)]
         for thread in self.threads:
             thread.start()
 

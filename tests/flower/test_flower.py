@@ -10,6 +10,7 @@ from tests.flower.dashboard import Dashboard
 from tests.operations.conftest import until
 from worker.client import Client, Handle
 from worker.intervention import Interventions
+from worker.skip import Skipper
 
 ANN, BOB = "U0EXAMPLE01", "U0EXAMPLE02"
 EMPTY = {"args": "()", "eta": None, "expires": None, "exchange": None, "routing_key": None, "client": None}
@@ -148,3 +149,23 @@ def test_flower_asks_for_a_password(dashboard: Dashboard, client: Client) -> Non
     shown(dashboard, handle, "SUCCESS")
     for path in ("/", "/workers", "/tasks", "/api/tasks", f"/task/{handle.id}", f"/api/task/info/{handle.id}"):
         assert [dashboard.code(path, password) for password in (None, "wrong", dashboard.password)] == [401, 401, 200]
+
+
+def test_a_head_that_a_person_skipped_ends_here_too_and_the_person_is_no_worker(
+    dashboard: Dashboard, client: Client, connection: psycopg.Connection
+) -> None:
+    lock(connection, "Iliad")
+    tried, untried = lend(client, "Iliad"), lend(client, "Iliad", BOB)
+    shown(dashboard, tried, "RETRY")
+    skipper = Skipper(client.redis, connection, client.settings, ANN)
+    connection.rollback()
+    Interventions(client.redis, client.settings, ANN).hold("book:Iliad", "to look at it", None)
+    for handle in (tried, untried):
+        skipper.skip("book:Iliad", "it is lost", 5)
+        task = shown(dashboard, handle, "FAILURE")
+        assert (task["exception"], task["result"], task["retries"]) == (
+            *(f"Skipped: skipped by {ANN}: it is lost", "dead: skipped"),
+            0,
+        )
+    workers = dashboard.json("/workers", json="1")["data"]
+    assert {worker["hostname"].split("@")[0] for worker in workers} == {"w1", "w2"}
