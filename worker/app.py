@@ -46,6 +46,7 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     broker_transport_options={
+        "body_encoding": None,  # all our messages are JSON, so base64 would only make them larger
         "visibility_timeout": 2 * settings.task_time_limit_seconds,
         "socket_timeout": 30,
         "socket_connect_timeout": settings.connect_timeout_seconds,

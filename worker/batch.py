@@ -43,6 +43,7 @@ from worker.envelope import Envelope
 from worker.errors import OnelaneError
 from worker.job import Job, statement
 from worker.query import query
+from worker.transaction import await_answers, pipelined_transaction
 from worker.verdict import Failure, Fault, LaneBusy, MustWait
 
 STATUSES = frozenset({"applied", "unchanged", "rejected", "wait"})
@@ -101,7 +102,7 @@ def _apply_at_once(
 ) -> Batch | None:
     """As if all lanes were ours and no job known. None if a lane is not ours; an error if a job is known."""
     outbox = None
-    with connection.pipeline() as pipeline, connection.transaction():
+    with pipelined_transaction(connection) as pipeline:
         fenced = _ask_for_fences(connection, token, lanes)
         asked = _ask_rounds(connection, lanes)
         if len(_granted(pipeline, fenced)) < len(lanes):
@@ -112,19 +113,19 @@ def _apply_at_once(
 
 
 def _all_ours_and_new(connection: Connection, token: int, lanes: Mapping[str, Sequence[Entry]]) -> bool:
-    with connection.pipeline() as pipeline, connection.transaction():
+    with pipelined_transaction(connection) as pipeline:
         fenced, known = _ask_for_fences(connection, token, lanes), _ask_for_known(connection, lanes)
         return len(_granted(pipeline, fenced)) == len(lanes) and known.fetchone() is None
 
 
 def _apply_step_by_step(connection: Connection, token: int, worker: str, lanes: Mapping[str, Sequence[Entry]]) -> Batch:
-    with connection.pipeline() as pipeline, connection.transaction():
+    with pipelined_transaction(connection) as pipeline:
         fenced, known_already = _ask_for_fences(connection, token, lanes), _ask_for_known(connection, lanes)
         ours, known = _granted(pipeline, fenced), _known(known_already)
         batch = {lane: [_recognized(e, known, ours[lane]) for e in lanes[lane]] for lane in lanes if lane in ours}
         asked = _ask_rounds(connection, batch)
         newest = connection.execute(query("fence_tokens"), {"lanes": sorted(lanes.keys() - ours)})
-        pipeline.sync()
+        await_answers(pipeline)
         settled = _settle(batch, asked)
         outbox = _record(connection, settled, worker, token, known)
     all_new = not known and len(ours) == len(lanes)
@@ -145,7 +146,7 @@ def _granted(pipeline: Pipeline, fenced: Cursor[tuple[str, int]]) -> dict[str, i
     error that a later statement has met meanwhile.
     """
     try:
-        pipeline.sync()
+        await_answers(pipeline)
         return dict(fenced)
     except LockNotAvailable as error:
         if fenced.pgresult is not None:
@@ -179,7 +180,7 @@ def _recognized(entry: Entry, known: Known, newest: int) -> Entry:
     other = replace(entry.envelope, id=_id_if_reused(entry.envelope))
     message = f"the id {entry.envelope.id!r} belongs to a job with another payload"
     end = dead("id_reused", Failure(Fault.PERMANENT, "IdReused", None, message))
-    return replace(entry, envelope=other).ended(replace(end, repeated=other.id in known))
+    return entry._replace(envelope=other).ended(end._replace(repeated=other.id in known))
 
 
 def _id_if_reused(envelope: Envelope) -> str:
@@ -310,7 +311,8 @@ def _end(entry: Entry, status: str, code: str, before: str | None, after: str | 
 
 
 def _raw_cursor(connection: Connection) -> Cursor:
-    """A cursor that leaves jsonb as text: rows pass through us unread."""
+    """A cursor that leaves JSON as text: rows pass through us unread."""
     cursor = connection.cursor()
-    cursor.adapters.register_loader("jsonb", TextLoader)
+    for name in ("json", "jsonb"):
+        cursor.adapters.register_loader(name, TextLoader)
     return cursor

@@ -1,9 +1,8 @@
 """An entry: one job of a claim on its way through a batch, and the end that it comes to."""
 
 from base64 import b64encode
-from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from pydantic_core import from_json
 
@@ -14,8 +13,7 @@ from worker.outcome import packed
 from worker.verdict import Failure, Fault, NotKnownYet
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(NamedTuple):
     """How a job ended; rows are JSON texts. `repeated` means that the ledger knew it already."""
 
     status: str
@@ -28,8 +26,7 @@ class End:
     repeated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One job of a claim. `job` is None when it can't be run: then `end` or `error` says why."""
 
     raw: bytes
@@ -69,7 +66,7 @@ class Entry:
 
     def ended(self, end: End) -> "Entry":
         """The same entry with its end decided: a batch only records it."""
-        return replace(self, end=end)
+        return self._replace(end=end)
 
     @property
     def queued_as(self) -> str:

@@ -5,7 +5,6 @@ that is lost or can't be sent changes nothing for a job, so sending never raises
 """
 
 import logging
-import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -30,7 +29,7 @@ class Events:
 
     def __init__(self, app: Celery, hostname: str, mask: Mask | None = None, drain: str = "") -> None:
         self._app, self._mask = app, mask
-        self._common = {"hostname": hostname, "pid": os.getpid(), "utcoffset": time.timezone // 3600}
+        self._common = {"hostname": hostname, "utcoffset": time.timezone // 3600}
         self._dispatcher: EventDispatcher | None = None
         self.drain = drain
         """The drain that the jobs are shown under."""

@@ -9,10 +9,12 @@ WITH jobs AS MATERIALIZED (
         _n integer, _job text, _actor text, _reason text, slack_id text, name text, discipline text, active boolean)
     WINDOW chain AS (PARTITION BY slack_id, discipline ORDER BY _n)
 ), old AS MATERIALIZED (
-    SELECT u.slack_id, u.discipline, u.name, u.active, to_jsonb(u) AS row
-    FROM jobs AS j JOIN public.users AS u USING (slack_id, discipline)
+    SELECT found.*
+    FROM jobs AS j CROSS JOIN LATERAL (
+        SELECT u.slack_id, u.discipline, u.name, u.active, to_jsonb(u) AS row
+        FROM public.users AS u WHERE u.slack_id = j.slack_id AND u.discipline = j.discipline
+        FOR UPDATE) AS found
     WHERE j.is_last
-    FOR UPDATE OF u
 ), met AS (
     -- What each job meets and what it wants.
     SELECT j._n, j._job, j._actor, j._reason, j.slack_id, j.discipline, j.name, j.first_n, j.is_last, old.row,
@@ -59,5 +61,5 @@ WITH jobs AS MATERIALIZED (
     WHERE EXISTS (SELECT FROM done WHERE change IS NOT NULL)
 )
 SELECT _n, CASE WHEN change IS NULL THEN 'unchanged' ELSE 'applied' END, coalesce(change, 'already_so'), before, after,
-    jsonb_build_object('role_title', triage.title(discipline))
-FROM done
+    jsonb_build_object('role_title', r.title)
+FROM done LEFT JOIN triage.roles() AS r ON r.role = discipline

@@ -4,7 +4,7 @@ WITH ended AS (
     INSERT INTO onelane.ledger (
         job_id, kind, lane, seq, actor, reason, digest, status, code, message, before, after, attempts, worker, token,
         enqueued_at, body, error_class, sqlstate, error, traceback, first_attempt_at)
-    SELECT id, kind, lane, seq, actor, reason, digest, status, code, message, before::jsonb, after::jsonb, attempts,
+    SELECT id, kind, lane, seq, actor, reason, digest, status, code, message, before::json, after::json, attempts,
         %(worker)s, %(token)s, to_timestamp(at / 1000000.0), decode(body, 'base64'), error_class, sqlstate, error,
         traceback, to_timestamp(first_attempt / 1000000.0)
     FROM json_to_recordset(%(rows)s::json) AS r (
