@@ -43,7 +43,7 @@ from worker.envelope import Envelope
 from worker.errors import OnelaneError
 from worker.job import Job, statement
 from worker.query import query
-from worker.transaction import await_answers, pipelined_transaction
+from worker.transaction import pipelined_transaction
 from worker.verdict import Failure, Fault, LaneBusy, MustWait
 
 STATUSES = frozenset({"applied", "unchanged", "rejected", "wait"})
@@ -125,7 +125,7 @@ def _apply_step_by_step(connection: Connection, token: int, worker: str, lanes: 
         batch = {lane: [_recognized(e, known, ours[lane]) for e in lanes[lane]] for lane in lanes if lane in ours}
         asked = _ask_rounds(connection, batch)
         newest = connection.execute(query("fence_tokens"), {"lanes": sorted(lanes.keys() - ours)})
-        await_answers(pipeline)
+        pipeline.sync()
         settled = _settle(batch, asked)
         outbox = _record(connection, settled, worker, token, known)
     all_new = not known and len(ours) == len(lanes)
@@ -146,7 +146,7 @@ def _granted(pipeline: Pipeline, fenced: Cursor[tuple[str, int]]) -> dict[str, i
     error that a later statement has met meanwhile.
     """
     try:
-        await_answers(pipeline)
+        pipeline.sync()
         return dict(fenced)
     except LockNotAvailable as error:
         if fenced.pgresult is not None:

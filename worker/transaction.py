@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from psycopg import Connection, OperationalError, Pipeline, Rollback
-from psycopg.errors import Error, InFailedSqlTransaction, PipelineAborted
+from psycopg.errors import InFailedSqlTransaction, PipelineAborted
 from psycopg.pq import TransactionStatus
 
 
@@ -20,10 +20,14 @@ def pipelined_transaction(connection: Connection) -> Iterator[Pipeline]:
     """
     try:
         with connection.pipeline() as pipeline:
-            connection.execute("BEGIN", prepare=True)
-            yield pipeline
-            commit = connection.execute("COMMIT", prepare=True)
-            await_answers(pipeline)
+            try:
+                connection.execute("BEGIN", prepare=True)
+                yield pipeline
+                commit = connection.execute("COMMIT", prepare=True)
+                pipeline.sync()
+            except BaseException:
+                _discard_answers(pipeline)
+                raise
         if commit.statusmessage != "COMMIT":  # the server's answer when a statement has failed, and that is no error
             raise InFailedSqlTransaction("the transaction was rolled back")
     except Rollback:
@@ -34,11 +38,12 @@ def pipelined_transaction(connection: Connection) -> Iterator[Pipeline]:
                 connection.rollback()
 
 
-def await_answers(pipeline: Pipeline) -> None:
-    """Await all that was sent. Raises the psycopg.Error of the first statement that failed."""
-    try:
-        pipeline.sync()
-    except Error:
-        with suppress(PipelineAborted):  # what was sent after it
-            pipeline.sync()
-        raise
+def _discard_answers(pipeline: Pipeline) -> None:
+    """What was sent behind a failed statement only says that it was aborted."""
+    with suppress(OperationalError):  # the connection is lost
+        while True:
+            try:
+                pipeline.sync()
+            except PipelineAborted:
+                continue
+            break
