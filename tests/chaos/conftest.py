@@ -68,7 +68,7 @@ def settings(stand: Stand, prefix: str, tmp_path: Path) -> Iterator[Settings]:
         data_dir=tmp_path,
         tasks="tests.integration.kinds",
         linger_ms=100,
-        slice_ms=500,
+        slice_ms=5_000,
         lease_ms=1_000,
         backoff_base_ms=2,
         backoff_cap_ms=50,
