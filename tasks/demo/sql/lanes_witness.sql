@@ -47,5 +47,5 @@ FROM demo.witness, LATERAL (SELECT coalesce(new, old) AS row) AS either;
 
 -- The jobs that the ledger calls applied, each with the change that it claims.
 CREATE VIEW demo.claims AS
-SELECT job_id, lane, seq, before AS old, after - 'effective' AS new
+SELECT job_id, lane, seq, before::jsonb AS old, after::jsonb - 'effective' AS new
 FROM onelane.ledger WHERE status = 'applied';
