@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from redis import Redis
 
 from worker.bell import ring
+from worker.head import HeadMemory
 from worker.lane import Keys
 from worker.redis_client import block_seconds
 from worker.script import run
@@ -89,5 +90,5 @@ class Claimer:
 
 
 def _claimed_lane(name: bytes, memory: bytes, crashes: int, jobs: list[bytes]) -> ClaimedLane:
-    attempts, _, first = memory.partition(b" ")
-    return ClaimedLane(name.decode(), jobs, int(attempts or 0), int(first) if first else None, crashes)
+    head = HeadMemory.read(memory)
+    return ClaimedLane(name.decode(), jobs, head.attempts, head.first_attempt, crashes)

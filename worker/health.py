@@ -27,7 +27,7 @@ from worker.client import Client
 from worker.database import connect, unreachable
 from worker.enqueue import enqueue, order
 from worker.envelope import decode
-from worker.errors import NoOutcome, OnelaneError
+from worker.errors import ConfigurationError, NoOutcome, OnelaneError
 from worker.heartbeat import LANE, Heartbeat
 from worker.lane import Keys
 from worker.lane_book import LaneBook
@@ -203,7 +203,11 @@ def _postgresql(settings: Settings) -> Iterator[Check]:
 
 
 def _consistency(settings: Settings) -> Iterator[Check]:
-    found = verify(settings.require_database(), settings.task_modules)
+    try:
+        found = verify(settings.require_database(), settings.task_modules)
+    except ConfigurationError as error:  # a deploy that is half done: whether jobs get done, the workers' check says
+        yield Check("consistency", "degraded", str(error))
+        return
     if found:
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
         yield Check("consistency", "degraded", f"{found[0]}{more}", "See `onelane migrate verify`.")

@@ -18,6 +18,7 @@ from redis import Redis
 
 from worker.envelope import Envelope, decode
 from worker.errors import Damaged, OnelaneError
+from worker.head import HeadMemory
 from worker.lane import Keys, check_lane
 from worker.script import run
 
@@ -69,6 +70,8 @@ class Lane:
     attempts: int
     """Failed attempts of its head."""
     first_attempt: datetime | None
+    error: str | None
+    """What it failed of last."""
     crashes: int
     """Workers that died under its head."""
     hold: Hold | None
@@ -273,14 +276,15 @@ def _lane(now: int, name: str, found: Sequence[Any]) -> Lane | None:
         state = "unlisted"
     else:
         return None
-    attempts, _, first = (memory or b"").partition(b" ")
+    remembered = HeadMemory.read(memory)
     return Lane(
         name,
         state,
         jobs,
         due=moment(ready) if ready is not None else None,
-        attempts=int(attempts or 0),
-        first_attempt=moment(int(first)) if first else None,
+        attempts=remembered.attempts,
+        first_attempt=moment(remembered.first_attempt) if remembered.first_attempt is not None else None,
+        error=remembered.error,
         crashes=int(crashes or 0),
         hold=Hold.read(held) if held is not None else None,
         lease_end=moment(lease) if lease is not None else None,

@@ -30,13 +30,14 @@ from worker.tally import APPLY_US, BATCH_JOBS, WAIT_US, Histogram
 ANSWER_SECONDS = 4.0
 """Prometheus itself waits 10 s for a scrape unless it is told otherwise."""
 
+VIOLATIONS = "onelane_constraint_violations"
 COUNTERS = {
     "enqueued": ("onelane_enqueued", "Jobs that were put onto a lane.", ("kind",)),
     "deduplicated": ("onelane_deduplicated", "Jobs whose id was known already.", ("kind",)),
     "jobs": ("onelane_jobs", "Jobs that ended, by how and of which kind.", ("status", "kind")),
     "retries": ("onelane_retries", "Attempts that failed and were made again.", ("kind",)),
     "retried": ("onelane_retried_jobs", "Jobs that needed more than one attempt.", ("result", "kind")),
-    "violations": ("onelane_constraint_violations", "Rows that a constraint refused.", ("constraint",)),
+    "violations": (VIOLATIONS, "Rows that a constraint refused.", ("constraint",)),
     "replies": ("onelane_replies", "Answers to people, by whether they were posted or given up.", ("result",)),
     "batches": ("onelane_batches", "Batches that were acknowledged.", ()),
 }
@@ -55,9 +56,10 @@ class OnelaneCollector(Collector):
         self._keys = Keys(settings.prefix)
         self._redis: Redis = redis_client(settings)
         self._connection: psycopg.Connection | None = None
+        self._constraints: list[str] = []
         self._probes = {
-            "redis": Probe("onelane-metrics-redis", lambda: list(self._from_redis())),
             "postgresql": Probe("onelane-metrics-postgresql", lambda: list(self._from_postgresql())),
+            "redis": Probe("onelane-metrics-redis", lambda: list(self._from_redis())),
         }
 
     def __enter__(self) -> Self:
@@ -86,10 +88,19 @@ class OnelaneCollector(Collector):
             except (Late, RedisError, psycopg.Error, ConfigurationError):
                 metrics = []
             up.add_metric([service], float(bool(metrics)))
-            yield from metrics
+            yield from map(self._complete, metrics)
         yield up
         spool = Spool(self._settings.data_dir).size()
         yield GaugeMetricFamily("onelane_spool_bytes", "What waits in this host's spool, bytes.", value=spool)
+
+    def _complete(self, metric: Metric) -> Metric:
+        """A constraint that has refused nothing is counted too: a rate does not see a counter begin."""
+        if metric.name == VIOLATIONS:
+            seen = {sample.labels["constraint"] for sample in metric.samples}
+            for name in self._constraints:
+                if name not in seen:
+                    metric.add_sample(f"{VIOLATIONS}_total", {"constraint": name}, 0)
+        return metric
 
     def _from_redis(self) -> Iterator[Metric]:
         named, now = self._keys.named, time.time()
@@ -116,6 +127,7 @@ class OnelaneCollector(Collector):
             if self._connection is None:
                 self._connection = connect(self._settings, name="onelane-metrics")
             outbox, dead = self._connection.execute(query("backlog")).fetchone() or (0, 0)
+            self._constraints = [name for (name,) in self._connection.execute(query("constraints"))]
         except BaseException:
             self._disconnect()
             raise

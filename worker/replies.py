@@ -38,6 +38,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from worker.claim import Claim, ClaimedLane, Claimer, Nothing
 from worker.enqueue import Order
+from worker.head import HeadMemory
 from worker.lane import Keys
 from worker.redis_client import redis_client
 from worker.retry import backoff_ms
@@ -200,8 +201,8 @@ class Replier:
         delay = max(backoff_ms(attempts, self._settings) * 1000, round(answer.wait_seconds * 1_000_000))
         if answer.result == "later" and now + delay <= reply.at + LIFE_SECONDS * 1_000_000:
             log.info("A reply to job %s was not taken (%s); trying again.", reply.job, answer.why)
-            memory = f"{attempts} {lane.first_attempt or now}"
-            self._tell("park", lane.name, token, delay, memory, 0)
+            memory = HeadMemory(attempts, lane.first_attempt or now, answer.why)
+            self._tell("park", lane.name, token, delay, str(memory), 0)
             return
         ended = (reply.id, f"reply {answer.result}")
         if self._tell("acknowledge", lane.name, token, 1, 0, KEPT_MS, *ended) == b"lost":

@@ -23,6 +23,7 @@ from worker.bell import ring, ringer
 from worker.entry import End, Entry, cancelled, dead
 from worker.errors import OnelaneError
 from worker.events import Events
+from worker.head import HeadMemory
 from worker.lane import Keys, check_lane
 from worker.lane_book import UnknownLane
 from worker.mask import Mask
@@ -74,9 +75,9 @@ class Skipper:
                 raise UnknownLane(lane)
             if word == b"claimed":
                 _, token, _, memory, _, (job,) = taken
-                attempts, _, first = memory.partition(b" ")
-                now = time.time_ns() // 1000
-                return int(token), Entry.read(lane, job, int(attempts or 0), int(first or now))
+                remembered = HeadMemory.read(memory)
+                first = remembered.first_attempt or time.time_ns() // 1000
+                return int(token), Entry.read(lane, job, remembered.attempts, first)
             if time.monotonic() > deadline:
                 raise LaneBusy(f"Workers had the lane {lane!r} all the time: hold it first, then skip its head.")
             time.sleep(POLL_SECONDS)

@@ -154,7 +154,11 @@ def test_a_parked_lane_tells_its_tries_and_tries_again_at_once_when_told_to(
     assert found["attempts"] >= 1
     assert datetime.fromisoformat(found["first_attempt"]) > datetime.now(UTC) - timedelta(minutes=2)
     assert [job["id"] for job in found["waiting"]] == [f"{page}-{text}" for text in ("head", "second", "third")]
-    assert f"{lane} is parked: its head failed, and is tried again in " in onelane("lane", "show", lane).out
+    shown = onelane("lane", "show", lane).out
+    assert f"{lane} is parked: its head failed, and is tried again in " in shown
+    assert (found["error"], shown.count(f"RuntimeError: {page} is stuck\n")) == (f"RuntimeError: {page} is stuck", 1)
+    lines = [line for line in onelane("lanes", "--limit", "100").out.splitlines() if line.startswith(f"{lane} ")]
+    assert {line.endswith(f"  RuntimeError: {page} is stuck") for line in lines} == {True}
     parked = onelane("lanes", "--json", "--limit", "100").json["parked"]
     assert lane in [row["lane"] for row in parked]
     assert parked == sorted(parked, key=lambda row: row["next_try"])

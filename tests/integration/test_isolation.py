@@ -1,12 +1,14 @@
 """Promise 4, and the judgement of errors: what happens to a failing job, and to all others."""
 
 import time
+from datetime import UTC, datetime
 
 import pytest
 
 from tests.integration.kinds import Copy, Engrave, Forgetful, Harm, Seal, Write
 from tests.integration.notebook import Notebook
 from worker.claim import Claim
+from worker.lane_book import LaneBook
 
 PAGES = [f"p{n:02}" for n in range(50)]
 
@@ -183,3 +185,27 @@ def test_a_death_costs_the_other_lanes_of_the_claim_nothing_but_a_turn_alone(not
     for page in PAGES[:10]:
         assert notebook.lines(page) == ["0", "1", "2"]
     assert notebook.redis.exists(notebook.keys.named("crashes")) == 0
+
+
+def test_a_lane_remembers_what_its_head_failed_of_last_and_forgets_it_with_the_head(notebook: Notebook) -> None:
+    worker, book = notebook.patient_worker(), LaneBook(notebook.redis, notebook.keys)
+    text = "x" * 2000
+    notebook.make_faulty(text, "40001")
+    notebook.enqueue(Write(page="p", text=text), Write(page="p", text="next"))
+    for attempts in (1, 2):
+        notebook.end_backoffs()
+        assert worker.drain() == {"retried": 1}
+        lane = book.lane("page:p")
+        assert (lane.attempts, lane.error) == (
+            attempts,
+            ("SerializationFailure (SQLSTATE 40001): the text is faulty: " + text)[:500],
+        )
+    notebook.mend(text)
+    notebook.make_faulty("next", "40P01")
+    notebook.end_backoffs()
+    assert worker.drain() == {"applied": 1, "retried": 1}
+    lane = book.lane("page:p")
+    assert lane.error is not None
+    assert lane.first_attempt is not None
+    assert (lane.attempts, lane.error.partition(":")[0]) == (1, "DeadlockDetected (SQLSTATE 40P01)")
+    assert (datetime.now(UTC) - lane.first_attempt).total_seconds() < 60

@@ -177,6 +177,19 @@ def test_a_database_that_is_not_migrated_is_down_and_says_so(settings: Settings,
     assert check(found, "postgresql").remedy == "Run `onelane migrate up`."
 
 
+def test_a_host_whose_release_is_older_than_the_database_can_not_check_its_tables_and_jobs_get_done(
+    settings: Settings, worker: subprocess.Popen[bytes]
+) -> None:
+    with connect(settings) as connection:
+        connection.execute("INSERT INTO onelane.migrations (name, checksum) VALUES ('9999_newer', 'x')")
+    found = look(settings)
+    assert (found.state, check(found, "consistency").state, check(found, "workers").state) == (
+        *("degraded", "degraded", "green"),
+    )
+    assert check(found, "consistency").text.startswith("The database has step 9999_newer, newer than this release")
+    assert worker.poll() is None
+
+
 def test_what_somebody_should_look_at_is_degraded(
     settings: Settings, worker: subprocess.Popen[bytes], redis: Redis
 ) -> None:

@@ -62,6 +62,27 @@ def add(redis: Redis, settings: Settings) -> Add:
     return partial(count, redis, Keys(settings.prefix))
 
 
+def test_each_constraint_has_its_counter_before_it_refuses_a_row_so_that_a_rate_sees_the_first(
+    add: Add, settings: Settings
+) -> None:
+    with connect(settings) as connection:
+        connection.execute("CREATE UNIQUE INDEX one_name ON users (name)")
+    refused = Failure(Fault.PERMANENT, "CheckViolation", "23514", "no", "users_discipline_check")
+    gone = Failure(Fault.PERMANENT, "CheckViolation", "23514", "no", "dropped_since")
+    before = violations(settings)
+    add(retried(entry(1), refused) + retried(entry(2), gone))
+    assert before["users_discipline_check"] == before["one_name"] == before["ledger_pkey"] == 0
+    assert set(before.values()) == {0}
+    assert len(before) < 100
+    assert violations(settings) == {**before, "users_discipline_check": 1, "dropped_since": 1}
+
+
+def violations(settings: Settings) -> dict[str, float]:
+    name = "onelane_constraint_violations_total"
+    shown = {key.removeprefix(name): value for key, value in scrape(settings).items() if key.startswith(name)}
+    return {json.loads(labels)["constraint"]: value for labels, value in shown.items()}
+
+
 def test_what_ended_is_counted_by_kind_and_outcome(add: Add, settings: Settings) -> None:
     refused = Failure(Fault.PERMANENT, "CheckViolation", "23514", "no", "users_discipline_check")
     add(ended([(entry(n), End("applied", "ok", "")) for n in range(3)], 0.004))
@@ -121,7 +142,7 @@ def test_lanes_and_backlogs_are_those_of_the_cluster(redis: Redis, settings: Set
         name: value
         for name, value in shown.items()
         if not name.endswith(("_bucket", "_sum", "_count"))
-        if "bucket" not in name
+        if "bucket" not in name and "violations" not in name
     } == {
         'onelane_lanes{"state": "ready"}': 2,
         'onelane_lanes{"state": "parked"}': 1,

@@ -52,6 +52,7 @@ def show(
             "held until": lane.hold and lane.hold.until,
             "failed tries of the head": lane.attempts or None,
             "first try": lane.first_attempt,
+            "last error": lane.error,
             "workers that died under the head": lane.crashes or None,
         }
     )

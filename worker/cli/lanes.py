@@ -86,7 +86,8 @@ def _show(found: Overview, *, as_json: bool) -> None:
             )
     if found.deepest:
         say("")
-        say(f"The deepest are those of the {found.looked_at:,} lanes whose length was looked at.")
+        noun = "lane" if found.looked_at == 1 else "lanes"
+        say(f"The deepest of {found.looked_at:,} {noun} whose length was looked at.")
 
 
 def _sections(found: Overview) -> dict[str, Sequence[Lane]]:
@@ -95,7 +96,7 @@ def _sections(found: Overview) -> dict[str, Sequence[Lane]]:
 
 def _row(lane: Lane, now: float) -> tuple[Any, ...]:
     waits = duration(now - lane.head_since.timestamp()) if lane.head_since is not None else None
-    return lane.name, lane.state, lane.jobs, waits, lane.attempts or None, goes_on(lane, now), why_held(lane)
+    return lane.name, lane.state, lane.jobs, waits, lane.attempts or None, goes_on(lane, now), why(lane)
 
 
 def goes_on(lane: Lane, now: float) -> str | None:
@@ -105,6 +106,13 @@ def goes_on(lane: Lane, now: float) -> str | None:
     if lane.state in {"held", "parked"} and lane.due is not None:
         return f"in {duration(lane.due.timestamp() - now)}"
     return None
+
+
+def why(lane: Lane) -> str | None:
+    """Why a lane stands still, in one line: who holds it and why, or what its head failed of last."""
+    if lane.hold is None and lane.error is not None:
+        return lane.error.partition("\n")[0]
+    return why_held(lane)
 
 
 def why_held(lane: Lane) -> str | None:
@@ -128,6 +136,7 @@ def plain_lane(lane: Lane) -> dict[str, Any]:
         "head_since": lane.head_since,
         "attempts": lane.attempts,
         "first_attempt": lane.first_attempt,
+        "error": lane.error,
         "crashes": lane.crashes,
         "next_try": lane.due if lane.state in {"parked", "held"} else None,
         "held": asdict(lane.hold) if lane.hold is not None else None,

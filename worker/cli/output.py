@@ -42,8 +42,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: 
     rows = list(rows)
     table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for number, column in enumerate(columns):
-        values = [row[number] for row in rows]
-        numeric = bool(values) and all(isinstance(value, int | float) or value is None for value in values)
+        values = [row[number] for row in rows if row[number] is not None]
+        numeric = bool(values) and all(isinstance(value, int | float) for value in values)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(_visible, row))
