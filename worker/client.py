@@ -2,6 +2,7 @@
 
 It is light: it loads neither Celery's worker side nor PostgreSQL. `enqueue` takes a few ms; while Redis is away it
 writes to the spool instead, and does not try Redis again for a second, so that a bot is never blocked by an outage.
+A Redis that is there, but refuses us (a wrong password), is no outage: no waiting would mend it, so it is an error.
 """
 
 import time
@@ -14,6 +15,7 @@ from redis.exceptions import (
     BusyLoadingError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisError,
 )
 from redis.exceptions import (
     ConnectionError as RedisConnectionError,
@@ -28,7 +30,7 @@ from worker.errors import NoOutcome, OnelaneError, Refused
 from worker.job import Job
 from worker.lane import Keys
 from worker.outcome import Outcome
-from worker.redis_client import block_seconds, redis_client
+from worker.redis_client import block_seconds, misconfigured, redis_client
 from worker.settings import Settings
 from worker.spool import Spool
 
@@ -91,7 +93,8 @@ class Client:
 
         With Slack's `response_url` as `reply_to`, the outcome's message is posted there.
         With a psycopg `connection` the job becomes part of its transaction: it is delivered after the commit, or never.
-        Raises Refused (nothing was queued); OSError when neither Redis nor the spool can take the job.
+        Raises Refused (nothing was queued); ConfigurationError when Redis refuses us (nothing was queued); OSError
+        when neither Redis nor the spool can take the job.
         """
         made = order(job, self.settings, actor=actor, job_id=id, reason=reason, lane=lane, reply_to=reply_to)
         if connection is not None:
@@ -105,28 +108,30 @@ class Client:
         return handle
 
     def enqueue_many(self, jobs: Iterable[Job], *, actor: str, reason: str | None = None) -> list[Handle]:
-        """Put many jobs onto their lanes, in order; a refused one has its error in the handle, the others go on."""
+        """Put many jobs onto their lanes, in order; a refused one has its error in the handle, the others go on.
+
+        Raises as `enqueue` does; Refused only for a job that no lane would take, and then nothing was queued.
+        """
         return self.submit([order(job, self.settings, actor=actor, reason=reason) for job in jobs])
 
     def submit(self, orders: list[Order]) -> list[Handle]:
-        """Send orders to Redis, behind what is in the spool; or append them to the spool while Redis is away."""
-        if not self.spool.waiting():
-            try:
-                return self._handles(orders, self._send(orders))
-            except REDIS_AWAY:
-                self.spool.append(orders)
-                return self._handles(orders, ["spooled"] * len(orders))
-        self.spool.append(orders)
+        """Send orders to Redis, behind what is in the spool; or append them to the spool while Redis is away, or while
+        what is in the spool has to wait. Raises ConfigurationError when Redis refuses us.
+        """
         try:
-            sent = self.flush_spool()
+            if self.spool.waiting():
+                self.flush_spool()
+            if not self.spool.waiting():
+                return self._handles(orders, self._send(orders))
         except REDIS_AWAY:
-            sent = {}
-        return self._handles(orders, [sent.get(made.id, "spooled") for made in orders])
+            pass
+        self.spool.append(orders)
+        return self._handles(orders, ["spooled"] * len(orders))
 
     def flush_spool(self) -> dict[str, str]:
         """Send what the spool holds, if Redis takes it; the word for each job id (see enqueue.lua).
 
-        Raises redis.RedisError, and then the spool is as it was.
+        Raises redis.RedisError or ConfigurationError, and then the spool is as it was.
         """
         return self.spool.flush(self._send)
 
@@ -150,8 +155,11 @@ class Client:
             raise RedisConnectionError("Redis was away a moment ago")
         try:
             must_ring, words = enqueue(self.redis, self.keys, self.settings, orders)
-        except REDIS_AWAY:
-            self._redis_away_until = time.monotonic() + BREATHER_SECONDS
+        except RedisError as error:
+            if (wrong := misconfigured(error)) is not None:
+                raise wrong from None
+            if isinstance(error, REDIS_AWAY):
+                self._redis_away_until = time.monotonic() + BREATHER_SECONDS
             raise
         if must_ring:
             ring(self.settings)

@@ -5,7 +5,13 @@ redis-py repeats a command whose reply was lost; every script of ours may be rep
 
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+)
 from redis.retry import Retry
 
 from worker.errors import ConfigurationError
@@ -13,6 +19,8 @@ from worker.settings import Settings
 
 RETRIES = 2
 SHORTEST_BLOCK_SECONDS = 0.002
+FORBIDDEN_IN_SCRIPT = ("ACL failure in script", "can't run this command or subcommand", "can't access at least one of")
+"""What Redis says when a script's user lacks a permission: from 7.0, and before."""
 
 
 def redis_client(settings: Settings) -> Redis:
@@ -39,15 +47,27 @@ def block_seconds(wait_seconds: float, settings: Settings) -> float:
     return max(SHORTEST_BLOCK_SECONDS, min(wait_seconds, settings.redis_timeout_ms / 2000))
 
 
+def misconfigured(error: RedisError) -> ConfigurationError | None:
+    """The sentence about an error that no waiting mends, without passwords; None for any other."""
+    said = str(error)
+    if isinstance(error, AuthenticationError | AuthorizationError):
+        return ConfigurationError("Redis refuses the user or password in ONELANE_REDIS_URL.")
+    if isinstance(error, NoPermissionError) or any(words in said for words in FORBIDDEN_IN_SCRIPT):
+        return ConfigurationError(f"Redis forbids the user in ONELANE_REDIS_URL what Onelane needs to do: {said}.")
+    if isinstance(error, ResponseError) and "DB index is out of range" in said:
+        return ConfigurationError("Redis has no database of the number that is in ONELANE_REDIS_URL.")
+    return None
+
+
 def require_usable(redis: Redis) -> None:
     """Raise ConfigurationError, in a sentence without passwords, unless Redis answers and never evicts keys."""
     try:
         policy = redis.config_get("maxmemory-policy").get("maxmemory-policy", "noeviction")
-    except AuthenticationError:
-        raise ConfigurationError("Redis refuses the user or password in ONELANE_REDIS_URL.") from None
     except NoPermissionError:
         return  # a managed Redis may hide its configuration; then its operator answers for it
     except RedisError as error:
+        if (wrong := misconfigured(error)) is not None:
+            raise wrong from None
         where = redis.connection_pool.connection_kwargs
         place = where.get("path") or f"{where.get('host')}:{where.get('port')}"
         raise ConfigurationError(

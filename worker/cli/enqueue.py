@@ -4,13 +4,12 @@ While Redis is away, jobs go into this host's spool. A Redis that answers, but c
 is queued.
 """
 
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Annotated
 
 import typer
-from redis.exceptions import AuthenticationError
+from redis.exceptions import RedisError
 
 from worker.cli.job_file import hand_in
 from worker.cli.output import Json, complain, print_json, say
@@ -21,7 +20,7 @@ from worker.errors import ConfigurationError, NoOutcome
 from worker.fields import read_fields, with_fields
 from worker.job import kind_of, load_kinds, parse
 from worker.outcome import Outcome
-from worker.redis_client import require_usable
+from worker.redis_client import misconfigured, require_usable
 
 
 def enqueue(  # noqa: PLR0913 - one for each option
@@ -110,12 +109,10 @@ def _many(client: Client, lines: IO[bytes], *, as_json: bool) -> None:
 
 
 def _require_usable_unless_away(client: Client) -> None:
-    with suppress(AuthenticationError):
-        try:
-            client.redis.ping()
-        except AuthenticationError:
-            raise
-        except REDIS_AWAY:
+    try:
+        client.redis.ping()
+    except RedisError as error:
+        if isinstance(error, REDIS_AWAY) and misconfigured(error) is None:
             return
     require_usable(client.redis)
 
