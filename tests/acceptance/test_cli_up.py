@@ -1,6 +1,7 @@
 """`onelane up` and `worker`: everything comes up, is looked after, and leaves nothing behind, however it ends."""
 
 import base64
+import hashlib
 import json
 import os
 import re
@@ -20,6 +21,9 @@ import pytest
 
 from tests.acceptance import stamps
 from tests.acceptance.onelane import Onelane, interrupt, processes_of, until
+from tests.migrations.fill import fill
+from tests.migrations.shapes import build
+from tests.migrations.snapshot import rows_of
 from worker.embedded import start_postgres
 
 BY = ("--actor", "U0EXAMPLE09")
@@ -223,3 +227,37 @@ def health_of(port: int) -> str | None:
         return str(get(f"http://127.0.0.1:{port}/healthcheck"))
     except urllib.error.URLError:
         return None
+
+
+def test_a_database_of_the_bot_is_backed_up_before_it_is_migrated(mine: Onelane, empty_database_url: str) -> None:
+    """Once, before the first step; and if that can't be, nothing is migrated."""
+    build(empty_database_url, "LEGACY")
+    fill(empty_database_url, seed=7, size=50)
+    before = rows_of(empty_database_url)
+    configured = mine.with_settings(ONELANE_DATABASE_URL=empty_database_url)
+    backups = mine.directory / ".onelane" / "backups"
+    backups.parent.mkdir()
+    backups.write_text("in the way")
+    refused = configured("up", "--workers", "1", "--no-flower")
+    assert (refused.code, refused.err) == (2, "The backup can't be written to .onelane/backups: File exists.\n")
+    assert rows_of(empty_database_url) == before
+
+    backups.unlink()
+    said = []
+    for _ in range(2):
+        with running(configured, "--workers", "1", "--no-flower") as up:
+            said.append(log_of(mine))
+            assert interrupt(up) == 0
+    (dump,) = backups.glob("*.dump")
+    assert hashlib.sha256(dump.read_bytes()).hexdigest() in (backups / f"{dump.name}.sha256").read_text()
+    assert [f"Backup: {dump} (" in each for each in said] == [True, False]
+    assert "To restore it: " in said[0]
+    with psycopg.connect(empty_database_url) as database:
+        assert database.execute("SELECT count(*) > 1 FROM onelane.migrations").fetchone() == (True,)
+
+
+def test_a_database_that_nobody_has_used_yet_needs_no_backup(mine: Onelane) -> None:
+    with running(mine, "--workers", "1", "--no-flower") as up:
+        assert "Backup" not in log_of(mine)
+        assert interrupt(up) == 0
+    assert not (mine.directory / ".onelane" / "backups").exists()

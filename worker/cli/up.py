@@ -10,7 +10,7 @@ import typer
 from worker.cli.output import complain, say, show_fields
 from worker.embedded.server import Server
 from worker.job import load_kinds
-from worker.migrate import migrate
+from worker.migrate import back_up, migrate, pending
 from worker.recipient import require_tellable
 from worker.settings import Settings
 from worker.supervisor import Child, stop_all
@@ -32,7 +32,8 @@ def up(
     """Run everything in the foreground: services, migrations, workers, Flower. Ctrl-C stops it all.
 
     Where ONELANE_REDIS_URL or ONELANE_DATABASE_URL is not set, a Redis or a PostgreSQL of your own runs in
-    ONELANE_DATA_DIR. The other commands find all this by themselves in the same directory.
+    ONELANE_DATA_DIR. The other commands find all this by themselves in the same directory. A database that holds the
+    bot's tables is backed up there before it is migrated.
     """
     for number_of_signal in STOPPING:
         signal.signal(number_of_signal, _interrupt_once)
@@ -42,7 +43,7 @@ def up(
         load_kinds(given.task_modules)
         flower = None if no_flower else Flower.on(flower_port)
         with services(given) as (settings, servers):
-            applied = migrate(settings.require_database())
+            applied = _migrate(settings)
             with announced(settings), metrics(settings, metrics_port) as metrics_url:
                 seen = {
                     "Redis": _source(given, "redis"),
@@ -52,6 +53,18 @@ def up(
                     "Metrics": metrics_url,
                 }
                 _run(settings, servers, number, flower, seen)
+
+
+def _migrate(settings: Settings) -> list[str]:
+    """Apply what is pending, after a backup; the names of the steps. Raises ConfigurationError: then nothing changed,
+    or whole steps.
+    """
+    url = settings.require_database()
+    saved = back_up(url, settings.data_dir / "backups") if pending(url) else None
+    if saved is not None:
+        say(f"Backup: {saved.file} ({saved.size:,} bytes, sha256 {saved.sha256}), read back in full.")
+        say(f"To restore it: {saved.restore}")
+    return migrate(url)
 
 
 def _run(

@@ -100,7 +100,8 @@ def _programs(server: int) -> _Programs:
     fitting = [programs for programs in found if programs.version >= server]
     if not fitting:
         raise ConfigurationError(
-            f"No pg_dump of version {server} or newer was found: install the PostgreSQL client, or use --no-backup."
+            f"No pg_dump of version {server} or newer was found: install the PostgreSQL client,"
+            " or use `onelane migrate up --no-backup`."
         )
     return min(fitting, key=lambda programs: programs.version)
 
@@ -121,7 +122,7 @@ def _place(directory: Path, needed: int) -> Path:
     if free < needed:
         raise ConfigurationError(
             f"The backup may need {needed / 1e6:,.0f} MB, and {directory} has {free / 1e6:,.0f} MB free:"
-            " name another directory with --backup."
+            " name another directory with `onelane migrate up --backup`."
         )
     return directory.resolve()
 
