@@ -4,17 +4,20 @@ A worker runs one task, the drain. It is a prefork worker with one process: one 
 control and time limits go on while it works. `acks_late` with a prefetch of one leaves a second bell to another worker.
 """
 
-import atexit
 import gc
+import sys
 from functools import cache
+from typing import Any
 
 from celery import Celery, Task
+from celery.signals import worker_process_shutdown
 from redis import Redis
 
 from worker import revoke
 from worker.alerts import Alerts
 from worker.bell import DRAIN, QUEUE
 from worker.drain import Drain
+from worker.errors import ConfigurationError
 from worker.events import Events
 from worker.job import load_kinds
 from worker.lane import Keys
@@ -24,10 +27,15 @@ from worker.session import Session
 from worker.settings import Settings
 from worker.watch import WatchStep
 
-settings = Settings.load()
-load_kinds(["worker.heartbeat", *settings.task_modules])
+try:
+    settings = Settings.load()
+    load_kinds(["worker.heartbeat", *settings.task_modules])
+    broker = settings.broker
+except ConfigurationError as error:
+    sys.stderr.write(f"{error}\n")
+    raise SystemExit(2) from None  # Celery puts its usage and a traceback around any other error
 
-app = Celery("onelane", broker=settings.broker)
+app = Celery("onelane", broker=broker)
 app.onelane_settings = settings
 app.steps["worker"].add(WatchStep)
 revoke.take_over()
@@ -66,11 +74,15 @@ class Workplace:
         self.alerts = Alerts(self.redis, Keys(settings.prefix))
         self.session = Session(settings, self.alerts, f"onelane {hostname}")
         self.events = Events(app, hostname, Mask(settings.mask_key) if settings.mask_key else None)
-        atexit.register(self.session.close)
+        worker_process_shutdown.connect(self.close, weak=False)
         # What is loaded by now stays; a batch makes some 100,000 objects, and few of them form cycles. Collecting as
         # often as Python does by default costs a sixth of a worker's CPU.
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
+
+    def close(self, **_: Any) -> None:
+        """End the session, so that PostgreSQL need not find out. Celery's pool ends its processes without `atexit`."""
+        self.session.close()
 
 
 @cache
