@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import backlog, drain, enqueue, idle, latency
+from bench import backlog, drain, enqueue, idle, latency, watching
 from bench.figure import Figure
 from bench.stage import Stage, stage
 
@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, Callable[[Stage], list[Figure]]] = {
     "latency": latency.measure,
     "backlog": backlog.measure,
     "idle": idle.measure,
+    "watching": watching.measure,
 }
 
 progress = Console(stderr=True)

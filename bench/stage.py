@@ -7,7 +7,7 @@ the same way for every system that writes here. Settings of the environment are 
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,14 +46,17 @@ class Stage:
         """How often a measurement is repeated."""
         return 1 if self.quick else full
 
-    def crew(self, workers: int = WORKERS) -> AbstractContextManager[Crew]:
-        """Our workers."""
+    def crew(
+        self, workers: int = WORKERS, *, app: str = "worker.app", environment: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[Crew]:
+        """Our workers, or others on the same lanes; with more variables in their environment."""
         found = {
             "ONELANE_REDIS_URL": self.settings.redis_url,
             "ONELANE_DATABASE_URL": self.settings.database_url,
             "ONELANE_DATA_DIR": str(self.settings.data_dir),
+            **(environment or {}),
         }
-        return crew("worker.app", self.settings.broker, [[]] * workers, found, self._log)
+        return crew(app, self.settings.broker, [[]] * workers, found, self._log)
 
     def plain_crew(self, workers: int = WORKERS) -> AbstractContextManager[Crew]:
         """Plain Celery's workers, one for each queue."""
