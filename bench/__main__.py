@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import backlog, drain, enqueue, idle, latency, watching
+from bench import backlog, dead, drain, enqueue, idle, latency, watching
 from bench.figure import Figure
 from bench.stage import Stage, stage
 
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[Stage], list[Figure]]] = {
     "backlog": backlog.measure,
     "idle": idle.measure,
     "watching": watching.measure,
+    "dead": dead.measure,
 }
 
 progress = Console(stderr=True)

@@ -42,6 +42,15 @@ class Stage:
         """Where plain Celery's messages go."""
         return self.settings.broker.replace("db=0", f"virtual_host={PLAIN_DB}")
 
+    @property
+    def services(self) -> dict[str, str]:
+        """The variables by which a worker or a command finds this stage."""
+        return {
+            "ONELANE_REDIS_URL": self.settings.redis_url,
+            "ONELANE_DATABASE_URL": self.settings.database_url,
+            "ONELANE_DATA_DIR": str(self.settings.data_dir),
+        }
+
     def rounds(self, full: int) -> int:
         """How often a measurement is repeated."""
         return 1 if self.quick else full
@@ -50,12 +59,7 @@ class Stage:
         self, workers: int = WORKERS, *, app: str = "worker.app", environment: Mapping[str, str] | None = None
     ) -> AbstractContextManager[Crew]:
         """Our workers, or others on the same lanes; with more variables in their environment."""
-        found = {
-            "ONELANE_REDIS_URL": self.settings.redis_url,
-            "ONELANE_DATABASE_URL": self.settings.database_url,
-            "ONELANE_DATA_DIR": str(self.settings.data_dir),
-            **(environment or {}),
-        }
+        found = {**self.services, **(environment or {})}
         return crew(app, self.settings.broker, [[]] * workers, found, self._log)
 
     def plain_crew(self, workers: int = WORKERS) -> AbstractContextManager[Crew]:

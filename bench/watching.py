@@ -1,7 +1,8 @@
 """What it costs to be watched: a drain with events, metrics and the mirror, against one with none of them.
 
-Both crews do the same work in turns, each on the machine alone. Rates share the machine's mood with whatever else runs
-on it; the CPU seconds that the workers use are the steadier figure. The end of a drain is not timed: the mirror's last
+Both crews do the same work in turns, each on the machine alone. The rate is what was promised. On a machine that does
+something else too, the CPU that the workers use is the steadier figure: it is about half of what a job costs, the rest
+is PostgreSQL's and Redis', so twice the share is allowed there. The end of a drain is not timed: the mirror's last
 jobs rest.
 """
 
@@ -14,6 +15,7 @@ from bench.stage import Stage, until
 JOBS = 40_000
 TAIL = JOBS // 10
 GOAL = 0.85
+CPU_GOAL = 1.3
 
 
 def measure(stage: Stage) -> list[Figure]:
@@ -24,7 +26,7 @@ def measure(stage: Stage) -> list[Figure]:
     work = f"drain {JOBS:,} jobs, watched against unwatched"
     return [
         Figure.of_rounds(work, "jobs/s", rates, "at least", GOAL),
-        Figure.of_rounds(f"{work}: CPU of the workers", "µs/job", cpu, "at most", 1 / GOAL),
+        Figure.of_rounds(f"{work}: CPU of the workers", "µs/job", cpu, "at most", CPU_GOAL),
     ]
 
 
