@@ -1,8 +1,8 @@
 """What an operator waits for: a million dead letters and 100,000 lanes looked through, and many replayed.
 
-Looking is measured by the clock of the person who types the command, against the second that was promised. A replay is
-measured from its beginning to its last end, while workers drain, against as many jobs that are enqueued meanwhile: both
-share the machine with whoever feeds the lanes.
+Looking is measured by the clock of the person who types the command, against the second that was promised; `stats`, for
+which nothing was, reads all of them and may take two. A replay is measured from its beginning to its last end, while
+workers drain, against as many jobs that are enqueued meanwhile: both share the machine with whoever feeds the lanes.
 """
 
 import os
@@ -54,13 +54,13 @@ def measure(stage: Stage) -> list[Figure]:
     _bury(stage, letters, "left", LISTED_LANES)
     stage.tidy()
     _fill_lanes(stage, lanes)
-    commands = (("dead", "list"), ("dead", "stats"), ("lanes",))
+    commands = {("dead", "list"): 1, ("dead", "stats"): 2, ("lanes",): 1}
     found = f"{letters:,} dead letters, {lanes:,} lanes"
     return [
         Figure.of_rounds(f"replay {replayed:,} dead letters", "jobs/s", rounds, "at least", GOAL),
         *(
-            Figure.of_rounds(f"onelane {' '.join(words)}: {found}", "s", _seconds(stage, words), "at most", 1)
-            for words in commands
+            Figure.of_rounds(f"onelane {' '.join(words)}: {found}", "s", _seconds(stage, words), "at most", most)
+            for words, most in commands.items()
         ),
     ]
 
