@@ -1,5 +1,6 @@
 """Real services for every test: one Redis and one PostgreSQL a session; a key prefix and a database of its own a test.
 
+A session is one process of pytest. Whole directories are tested by several at once, each with services of its own.
 Set ONELANE_TEST_REDIS_URL and ONELANE_TEST_DATABASE_URL to use others than the embedded ones. The database's
 user must be allowed to create databases.
 """
@@ -7,6 +8,7 @@ user must be allowed to create databases.
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -15,6 +17,12 @@ from redis import Redis
 from tests.databases import name_of, new_database
 from worker.embedded import start_postgres, start_redis
 from worker.migrate import migrate
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Processes for `-n auto`: one more than cores, as tests often wait; none for what starts sooner without."""
+    everything = all(Path(name).is_dir() for name in config.args) and not config.option.keyword
+    return (os.cpu_count() or 1) + 1 if everything else 0
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,23 @@
 """`onelane` as a person runs it: a process of its own, in a directory."""
 
+import atexit
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+ROOT = Path(__file__).parents[2]
 ONELANE = str(Path(sys.executable).with_name("onelane"))
 PATIENCE_SECONDS = 20.0
 
@@ -46,22 +50,12 @@ class Onelane:
 
     def __call__(self, *words: str, stdin: str | bytes = "") -> Done:
         """Run one command to its end."""
-        data = stdin.encode() if isinstance(stdin, str) else stdin
-        done = subprocess.run(
-            [ONELANE, *words],
-            input=data,
-            cwd=self.directory,
-            env=self.environment,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+        return Command(self, words, stdin.encode() if isinstance(stdin, str) else stdin).done()
 
     def side_by_side(self, *commands: Sequence[str]) -> list[Done]:
         """Run commands that have nothing to do with each other at the same time."""
-        with ThreadPoolExecutor(4) as pool:
-            return list(pool.map(lambda words: self(*words), commands))
+        begun = [Command(self, words) for words in commands]
+        return [command.done() for command in begun]
 
     def start(self, *words: str, log: Path | None = None) -> subprocess.Popen[bytes]:
         """Start a command that goes on; in a session of its own, as a terminal would."""
@@ -81,6 +75,48 @@ class Onelane:
         """The URLs that a running `onelane up` tells."""
         found: Mapping[str, str] = json.loads((self.directory / ".onelane" / "services.json").read_text())
         return found
+
+
+class Command:
+    """One command that is at work; see tests/acceptance/forks.py."""
+
+    def __init__(self, onelane: Onelane, words: Sequence[str | bytes], stdin: bytes = b"") -> None:
+        self._folder = TemporaryDirectory()
+        self._streams = [Path(self._folder.name, name) for name in ("in", "out", "err")]
+        for stream in self._streams:
+            stream.write_bytes(stdin if stream.name == "in" else b"")
+        asked = {
+            "script": ONELANE,
+            "words": [os.fsdecode(word) for word in words],
+            "directory": str(onelane.directory),
+            "environment": onelane.environment,
+            "streams": [str(stream) for stream in self._streams],
+        }
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.settimeout(60)
+        self._server.connect(forks())
+        self._server.sendall(json.dumps(asked).encode() + b"\n")
+
+    def done(self) -> Done:
+        """Wait for its end."""
+        with self._folder, self._server:
+            code = int(self._server.recv(16))
+            _, out, err = (stream.read_text() for stream in self._streams)
+        return Done(code, out, err)
+
+
+@cache
+def forks() -> str:
+    """The socket of the server that forks; it is started when it is first needed."""
+    place = TemporaryDirectory()
+    path = f"{place.name}/socket"
+    command = [sys.executable, "-m", "tests.acceptance.forks", path]
+    server = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL)
+    atexit.register(server.wait)
+    atexit.register(server.terminate)
+    until(Path(path).exists, "the server that forks")
+    atexit.register(place.cleanup)
+    return path
 
 
 def until(look: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS) -> T:

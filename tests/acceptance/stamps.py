@@ -11,13 +11,22 @@ from worker import Job
 TABLES = """
 CREATE TABLE stamps (n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, page text NOT NULL, text text NOT NULL);
 CREATE TABLE unstuck (page text PRIMARY KEY);
+CREATE FUNCTION dawdle(of_page text, seconds float) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    deadline timestamptz := clock_timestamp() + seconds * interval '1 s';
+BEGIN
+    WHILE clock_timestamp() < deadline AND NOT EXISTS (SELECT FROM unstuck WHERE page = of_page) LOOP
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END
+$$;
 """
 
 WRITE = """
 WITH jobs AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(jobs)s::jsonb) AS j (_n integer, page text, text text, seconds float)
 ), slept AS MATERIALIZED (
-    SELECT pg_sleep(coalesce(seconds, 0)) FROM jobs
+    SELECT dawdle(page, seconds) FROM jobs WHERE seconds > 0
 ), written AS (
     INSERT INTO stamps (page, text) SELECT page, text FROM jobs, (SELECT count(*) FROM slept) AS s ORDER BY _n
 )
@@ -48,7 +57,7 @@ class Stamp(OnPage, kind="stamp.write"):
 
 
 class SlowStamp(OnPage, kind="stamp.slow"):
-    """Stamps after a while."""
+    """Stamps after so many seconds, or when its page is unstuck."""
 
     seconds: float
     sql = WRITE

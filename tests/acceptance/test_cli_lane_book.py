@@ -1,7 +1,8 @@
 """The lane book: what stands in the lanes, read from indexes, in under a second with 100,000 lanes."""
 
 import random
-import time
+import resource
+import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from tests.acceptance.onelane import Onelane
+from tests.acceptance.onelane import ONELANE, Onelane
 from worker import lane_book
 from worker.intervention import Interventions
 from worker.lane import Keys
@@ -130,7 +131,7 @@ def test_lanes_answers_in_under_a_second_with_100_000_lanes_and_a_deep_backlog(
     redis: Redis, redis_url: str, keys: Keys, prefix: str, now: int, tmp_path: Path
 ) -> None:
     onelane = Onelane(tmp_path, ONELANE_REDIS_URL=redis_url, ONELANE_PREFIX=prefix)
-    few = seconds_of(onelane)
+    few = min(seconds_of(onelane, redis, "lanes", "--json") for _ in range(3))
     try:
         with redis.pipeline(transaction=False) as pipeline:
             for n in range(100_000):
@@ -145,15 +146,13 @@ def test_lanes_answers_in_under_a_second_with_100_000_lanes_and_a_deep_backlog(
                 pipeline.rpush(keys.lane(held), "x")
                 pipeline.hset(keys.named("held"), held, '0 {"by":"U1","why":"x","at":1.5}')
             pipeline.execute()
-        many = min(seconds_of(onelane) for _ in range(3))
         found = onelane("lanes", "--json").json
         assert (found["deepest"][0]["lane"], found["deepest"][0]["jobs"]) == ("user:U00070000", 200_001)
         assert found["looked_at"] >= 100_000
         assert found["totals"]["held"] == 10_000
-        assert many - few < 0.5, f"{few:.2f} s with no lane, {many:.2f} s with 110,000"
-        began = time.perf_counter()
-        assert onelane("lane", "show", "user:U00070000").code == 0
-        assert time.perf_counter() - began < few + 0.5
+        for words in (("lanes", "--json"), ("lane", "show", "user:U00070000")):
+            many = min(seconds_of(onelane, redis, *words) for _ in range(5))
+            assert many < few + 0.5, f"{few:.2f} s with no lane, {many:.2f} s with 110,000"
     finally:
         with redis.pipeline(transaction=False) as pipeline:
             for n in range(100_000):
@@ -164,9 +163,14 @@ def test_lanes_answers_in_under_a_second_with_100_000_lanes_and_a_deep_backlog(
             pipeline.execute()
 
 
-def seconds_of(onelane: Onelane) -> float:
-    """How long `lanes` takes."""
-    began = time.perf_counter()
-    done = onelane("lanes", "--json")
-    assert done.code == 0, done.err
-    return time.perf_counter() - began
+def seconds_of(onelane: Onelane, redis: Redis, *words: str) -> float:
+    """How much CPU time a command takes, its own and that of Redis; what else runs on this machine takes time too."""
+
+    def used() -> float:
+        ours, of_redis = resource.getrusage(resource.RUSAGE_CHILDREN), redis.info("cpu")
+        return ours.ru_utime + ours.ru_stime + of_redis["used_cpu_user"] + of_redis["used_cpu_sys"]
+
+    began = used()
+    command = [ONELANE, *words]  # not forked, so that we are its parent
+    subprocess.run(command, cwd=onelane.directory, env=onelane.environment, capture_output=True, check=True)
+    return used() - began

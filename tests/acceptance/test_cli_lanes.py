@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 
 from tests.acceptance import stamps
-from tests.acceptance.onelane import Onelane, interrupt, until
+from tests.acceptance.onelane import Command, Onelane, interrupt, until
 from worker.client import Client
 from worker.intervention import Interventions
 from worker.lane import Keys
@@ -40,8 +40,18 @@ def enqueue(settings: Settings, page: str) -> Enqueue:
 
 
 @pytest.fixture
+def unstick(database: psycopg.Connection, page: str) -> Callable[[], None]:
+    """Let the page's jobs that fail or take long come to their end."""
+
+    def end() -> None:
+        database.execute("INSERT INTO unstuck VALUES (%s) ON CONFLICT DO NOTHING", [page])
+
+    return end
+
+
+@pytest.fixture
 def stuck(
-    settings: Settings, database: psycopg.Connection, lanes: Redis, keys: Keys, lane: str, page: str, enqueue: Enqueue
+    settings: Settings, lanes: Redis, keys: Keys, lane: str, enqueue: Enqueue, unstick: Callable[[], None]
 ) -> Iterator[None]:
     """A lane whose head has failed, parked for longer than this test takes; two good jobs stand behind."""
     enqueue(stamps.StuckStamp, "head")
@@ -55,7 +65,7 @@ def stuck(
         90,
     )
     yield
-    database.execute("INSERT INTO unstuck VALUES (%s) ON CONFLICT DO NOTHING", [page])
+    unstick()
     Interventions(lanes, settings, "tests").resume(lane)
 
 
@@ -85,7 +95,7 @@ def end_of(database: psycopg.Connection, job_id: str) -> tuple[str, str, str | N
 def test_a_held_lane_stands_still_until_it_is_resumed_and_goes_on_in_order(
     onelane: Onelane, database: psycopg.Connection, enqueue: Enqueue, page: str, lane: str
 ) -> None:
-    enqueue(stamps.SlowStamp, "one", seconds=2)
+    enqueue(stamps.SlowStamp, "one", seconds=0.5)
     held = onelane("lane", "hold", lane, "--reason", "the data is being mended", "--actor", "U0ADMIN")
     assert (held.code, held.err) == (0, "")
     assert re.fullmatch(rf"{lane} is held until `onelane lane resume {lane}`\. Jobs in it: \d\.\n", held.out)
@@ -114,7 +124,7 @@ def test_a_held_lane_stands_still_until_it_is_resumed_and_goes_on_in_order(
 
 
 def test_a_hold_has_an_end_if_it_is_given_one(onelane: Onelane, enqueue: Enqueue, lane: str, page: str) -> None:
-    enqueue(stamps.SlowStamp, "one", seconds=2)
+    enqueue(stamps.SlowStamp, "one", seconds=0.5)
     enqueue(stamps.Stamp, "two")
     done = onelane("lane", "hold", lane, "--reason", "a moment", "--for", "5s")
     assert (done.code, done.out[: len(lane) + 20]) == (0, f"{lane} is held for 5.0 s. ")
@@ -129,16 +139,21 @@ def test_a_batch_that_a_worker_has_in_hand_ends_before_the_lane_stands_still(
     keys: Keys,
     database: psycopg.Connection,
     enqueue: Enqueue,
+    unstick: Callable[[], None],
     page: str,
     lane: str,
 ) -> None:
-    enqueue(stamps.SlowStamp, "one", seconds=1.5)
+    enqueue(stamps.SlowStamp, "one", seconds=8)
     until(lambda: lanes.zscore(keys.named("claimed"), lane), "the claim")
     found = show(onelane, lane)
     assert found["state"] == "claimed"
     assert re.fullmatch(r"worker[12]@\S+/[0-9a-f-]{36}", found["claimed_by"])
     enqueue(stamps.Stamp, "two")
-    held = onelane("lane", "hold", lane, "--reason", "wait")
+    hold = Command(onelane, ("lane", "hold", lane, "--reason", "wait"))
+    until(lambda: lanes.hexists(keys.named("held"), lane), "the hold")
+    assert texts(database, page) == []
+    unstick()
+    held = hold.done()
     assert held.out == f"{lane} is held until `onelane lane resume {lane}`. Jobs in it: 1.\n"
     assert texts(database, page) == ["one"]
     assert show(onelane, lane)["state"] == "held"
@@ -235,11 +250,20 @@ def test_cancel_ends_the_head_of_a_parked_lane_at_once(
 
 
 def test_cancel_says_when_it_is_too_late(
-    onelane: Onelane, lanes: Redis, keys: Keys, enqueue: Enqueue, page: str, lane: str
+    onelane: Onelane,
+    lanes: Redis,
+    keys: Keys,
+    enqueue: Enqueue,
+    unstick: Callable[[], None],
+    page: str,
+    lane: str,
 ) -> None:
-    enqueue(stamps.SlowStamp, "one", seconds=1)
+    enqueue(stamps.SlowStamp, "one", seconds=8)
     until(lambda: lanes.zscore(keys.named("claimed"), lane), "the claim")
-    done = onelane("cancel", f"{page}-one")
+    cancel = Command(onelane, ("cancel", f"{page}-one"))
+    until(lambda: lanes.hlen(keys.named("cancelled")), "the cancellation")
+    unstick()
+    done = cancel.done()
     assert (done.code, done.err) == (1, f"Too late: a worker had it in hand. Stamped one on {page}, slowly.\n")
     done = onelane("cancel", f"{page}-one")
     assert (done.code, done.err) == (1, f"Only a job in a lane can be cancelled. Stamped one on {page}, slowly.\n")
@@ -247,21 +271,31 @@ def test_cancel_says_when_it_is_too_late(
 
 
 def test_wait_empty_ends_when_no_job_waits_and_says_why_when_jobs_stay(
-    onelane: Onelane, database: psycopg.Connection, enqueue: Enqueue, page: str, lane: str
+    onelane: Onelane,
+    lanes: Redis,
+    keys: Keys,
+    database: psycopg.Connection,
+    enqueue: Enqueue,
+    unstick: Callable[[], None],
+    page: str,
+    lane: str,
 ) -> None:
-    enqueue(stamps.SlowStamp, "one", seconds=1)
+    enqueue(stamps.SlowStamp, "one", seconds=0.5)
     done = onelane("lanes", "--wait-empty", "60")
     assert (done.code, done.out, done.err) == (0, "", "")
     assert texts(database, page) == ["one"]
 
-    enqueue(stamps.SlowStamp, "two", seconds=3)
+    enqueue(stamps.SlowStamp, "two", seconds=8)
     done = onelane("lanes", "--wait-empty", "0.5")
     assert done.code == 1
     assert re.fullmatch(
         r"After 0\.5 s: jobs waiting: \d+; lanes: \d+ ready, \d+ claimed by workers, .* held\.\n", done.err
     )
 
-    assert onelane("lane", "hold", lane, "--reason", "stay").code == 0
+    hold = Command(onelane, ("lane", "hold", lane, "--reason", "stay"))
+    until(lambda: lanes.hexists(keys.named("held"), lane), "the hold")
+    unstick()
+    assert hold.done().code == 0
     enqueue(stamps.Stamp, "three")
     began = datetime.now(UTC)
     done = onelane("lanes", "--wait-empty", "60")
@@ -282,12 +316,15 @@ def test_follow_ups_in_the_outbox_are_waited_for(onelane: Onelane, database: psy
     assert sorted(texts(database, "outbox")) == ["s", "t"]
 
 
-def test_watch_looks_again_until_ctrl_c(onelane: Onelane, enqueue: Enqueue, lane: str) -> None:
+def test_watch_looks_again_until_ctrl_c(
+    onelane: Onelane, enqueue: Enqueue, unstick: Callable[[], None], lane: str
+) -> None:
     log = onelane.directory / "watch"
     watching = onelane.start("lanes", "--watch", log=log)
     until(lambda: "Jobs waiting: " in log.read_text(), "the first look")
-    enqueue(stamps.SlowStamp, "one", seconds=3)
+    enqueue(stamps.SlowStamp, "one", seconds=8)
     until(lambda: lane in log.read_text(), "the lane")
+    unstick()
     assert interrupt(watching) == 0
     assert "Traceback" not in log.read_text()
 

@@ -116,11 +116,13 @@ def running_for(directory: Path) -> list[str]:
     lock, found = directory / "lock", []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if any(descriptor.resolve() == lock for descriptor in (process / "fd").iterdir()):
-                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            # Few are looked into, as a stage does not last long.
+            if "pginstall" in command and any(d.resolve() == lock for d in (process / "fd").iterdir()):
+                found.append(command)
         except OSError:
             continue
-    return [command for command in found if "pginstall" in command]
+    return found
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -203,8 +203,7 @@ def test_what_somebody_should_look_at_is_degraded(
     redis.hset(named("held"), "user:U1", "0 {}")
     settings.data_dir.joinpath("spool.jsonl").write_bytes(b"12345\n")
     Alerts(redis, Keys(settings.prefix)).begin("crash_loop", "j is a dead letter", "onelane dead list")
-    found = look(settings)
-    assert found.state == "degraded"
+    found = until(lambda: (seen := look(settings)).state == "degraded" and seen)
     degraded = {check.name: check.text for check in found.checks if check.state == "degraded"}
     assert degraded.pop("incident").endswith(" UTC: j is a dead letter")
     assert "unique_current_state" in degraded.pop("consistency")

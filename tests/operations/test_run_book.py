@@ -1,13 +1,12 @@
 """docs/operations.md names only commands and options that there are."""
 
-import os
 import re
 import shlex
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 
+from tests.acceptance.onelane import Onelane
 from tests.operations.conftest import ROOT
 
 PAGE = (ROOT / "docs/operations.md").read_text()
@@ -16,15 +15,13 @@ COMMANDS = sorted({line.partition(" | ")[0] for line in LINES})
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_of_the_run_book_is_one(command: str) -> None:
-    words = [sys.executable, "-c", "from worker.cli import main; main()", *shlex.split(command)[1:], "--help"]
-    done = subprocess.run(words, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+def test_each_command_of_the_run_book_is_one(command: str, tmp_path: Path) -> None:
+    done = Onelane(tmp_path)(*shlex.split(command)[1:], "--help")
+    assert (done.code, done.err) == (0, "")
 
 
-def test_each_reading_command_answers_with_json_as_the_run_book_promises() -> None:
+def test_each_reading_command_answers_with_json_as_the_run_book_promises(tmp_path: Path) -> None:
     reading = ("health", "job X", "lanes", "lane show X", "dead list", "dead stats", "dead show X", "spool status")
     for command in (*reading, "migrate verify"):
-        words = [sys.executable, "-c", "from worker.cli import main; main()", *command.split(), "--json", "--help"]
-        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert (command, done.returncode) == (command, 0)
+        done = Onelane(tmp_path)(*command.split(), "--json", "--help")
+        assert (command, done.code) == (command, 0)
