@@ -69,4 +69,5 @@ if __name__ == "__main__":
     for name in PACKAGES:
         importlib.import_module(name)
     with Server(sys.argv[1], Handler) as server:
+        print("ready", flush=True)  # noqa: T201 - it listens now
         server.serve_forever()

@@ -109,13 +109,14 @@ class Command:
 def forks() -> str:
     """The socket of the server that forks; it is started when it is first needed."""
     place = TemporaryDirectory()
+    atexit.register(place.cleanup)
     path = f"{place.name}/socket"
     command = [sys.executable, "-m", "tests.acceptance.forks", path]
-    server = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL)
-    atexit.register(server.wait)
+    server = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    atexit.register(server.communicate)
     atexit.register(server.terminate)
-    until(Path(path).exists, "the server that forks")
-    atexit.register(place.cleanup)
+    assert server.stdout is not None
+    assert server.stdout.readline() == b"ready\n"
     return path
 
 
