@@ -29,7 +29,7 @@ class Events:
 
     def __init__(self, app: Celery, hostname: str, mask: Mask | None = None, drain: str = "") -> None:
         self._app, self._mask = app, mask
-        self._common = {"hostname": hostname, "utcoffset": time.timezone // 3600}
+        self._hostname = hostname
         self._dispatcher: EventDispatcher | None = None
         self.drain = drain
         """The drain that the jobs are shown under."""
@@ -85,7 +85,7 @@ class Events:
         """Send events, each with the fields that all have in common."""
         if not events:
             return
-        common = to_json({"timestamp": time.time(), "clock": self._app.clock.forward(), **self._common})
+        common = to_json({"timestamp": time.time(), "hostname": self._hostname})
         rest = b"," + common[1:]
         body = b"[%s]" % b",".join([to_json(event)[:-1] + rest for event in events])
         try:
@@ -100,7 +100,7 @@ class Events:
                 declare=[self._dispatcher.exchange],  # else kombu takes it for a direct one, and nobody hears of it
                 retry=False,
                 delivery_mode=1,
-                headers={"hostname": self._common["hostname"]},
+                headers={"hostname": self._hostname},
             )
         except Exception as error:  # noqa: BLE001 - whatever a transport raises, watching must not harm a job
             log.warning("Events could not be sent (%s); monitors miss %d of them.", type(error).__name__, len(events))

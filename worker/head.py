@@ -9,8 +9,6 @@ for people, and is cut.
 from dataclasses import dataclass
 from typing import Self
 
-from worker.verdict import Failure
-
 ERROR_CHARACTERS = 500
 
 
@@ -33,10 +31,4 @@ class HeadMemory:
 
     def __str__(self) -> str:
         """How it is written down."""
-        return f"{self.attempts} {self.first_attempt} {self.error or ''}".rstrip()
-
-
-def said(failure: Failure) -> str:
-    """A failure in one sentence of limited length."""
-    sqlstate = f" (SQLSTATE {failure.sqlstate})" if failure.sqlstate else ""
-    return f"{failure.error_class}{sqlstate}: {failure.message}"[:ERROR_CHARACTERS]
+        return f"{self.attempts} {self.first_attempt} {(self.error or '')[:ERROR_CHARACTERS]}".rstrip()

@@ -17,7 +17,7 @@ from worker.acknowledge import Park, Settled
 from worker.batch import apply
 from worker.claim import ClaimedLane
 from worker.entry import End, Entry, dead
-from worker.head import HeadMemory, said
+from worker.head import HeadMemory
 from worker.job import KINDS
 from worker.retry import backoff_ms
 from worker.settings import Settings
@@ -120,11 +120,11 @@ class Isolation:
             raise error
         if failure.fault is Fault.BUSY:
             log.warning("The lane %s is busy; it waits.", entry.envelope.lane)
-            memory = HeadMemory(entry.attempts - 1, entry.first_attempt, said(failure))
+            memory = HeadMemory(entry.attempts - 1, entry.first_attempt, failure.sentence)
             return Park(self._settings.lock_timeout_ms, str(memory))
         self._retried(entry, failure, _traceback(error))
         log.warning("%s %s failed (%s); trying again.", entry.envelope.kind, entry.envelope.id, failure.error_class)
-        memory = HeadMemory(entry.attempts, entry.first_attempt, said(failure))
+        memory = HeadMemory(entry.attempts, entry.first_attempt, failure.sentence)
         return Park(backoff_ms(entry.attempts, self._settings), str(memory))
 
     def _attempts_allowed(self, entry: Entry, fault: Fault) -> int:

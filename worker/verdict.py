@@ -59,6 +59,12 @@ class Failure:
     message: str
     constraint: str | None = None
 
+    @property
+    def sentence(self) -> str:
+        """What failed and why, for people."""
+        sqlstate = f" (SQLSTATE {self.sqlstate})" if self.sqlstate else ""
+        return f"{self.error_class}{sqlstate}: {self.message}"
+
 
 def judge(error: BaseException) -> Failure:
     """Whose fault this error is."""
