@@ -105,3 +105,27 @@ def _refuse_nul(envelope: Envelope) -> None:
     for name in ("id", "kind", "lane", "actor", "reason", "digest", "reply_to"):
         if "\0" in (getattr(envelope, name) or ""):
             raise Damaged(f"{name}: expected text without NUL")
+
+
+def envelope_of(job: bytes) -> Envelope | None:
+    """The envelope of these bytes, None if they are none."""
+    try:
+        return decode(job)
+    except Damaged:
+        return None
+
+
+def described(job: bytes) -> dict[str, Any]:
+    """What an envelope says, by name, in an order for people; nothing when these bytes are none."""
+    found = envelope_of(job)
+    if found is None:
+        return {}
+    return {
+        "id": found.id,
+        "kind": found.kind,
+        "lane": found.lane,
+        "actor": found.actor,
+        "reason": found.reason,
+        "enqueued_at": found.enqueued_at,
+        "payload": found.payload,
+    }

@@ -9,17 +9,16 @@ for longest, half those that were given back last; and the answer says how many 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from heapq import nlargest
-from typing import Any, Literal, Self
+from typing import Any
 
 from pydantic_core import from_json
 from redis import Redis
 
-from worker.envelope import Envelope, decode
-from worker.errors import Damaged, OnelaneError
-from worker.head import HeadMemory
+from worker.errors import OnelaneError
 from worker.lane import Keys, check_lane
+from worker.lane_state import Hold, Lane, moment
 from worker.script import run
 
 LOOK = 100_000
@@ -27,63 +26,12 @@ LOOK = 100_000
 PAGE = 1000
 """Lanes that are looked at in one go; Redis serves nobody else meanwhile, about 1 ms."""
 
-State = Literal["claimed", "held", "parked", "ready", "unlisted"]
-
 
 class UnknownLane(OnelaneError):
     """Nothing waits in a lane of this name."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"No job waits in a lane {name!r}; see `onelane lanes`.")
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Why a lane stands still, by whom, since and until when; `until` None: until it is resumed."""
-
-    why: str
-    by: str | None
-    since: datetime | None
-    until: datetime | None
-
-    @classmethod
-    def read(cls, raw: bytes) -> Self:
-        """The hold that hold.lua wrote. A note that is none of ours, put there by hand, is the reason as it stands."""
-        ends, _, note = raw.decode(errors="replace").partition(" ")
-        until = moment(float(ends)) if ends.isdecimal() and int(ends) else None
-        try:
-            found = from_json(note)
-            return cls(str(found["why"]), str(found["by"]), moment(found["at"] * 1_000_000), until)
-        except (ValueError, TypeError, KeyError):
-            return cls(note, None, None, until)
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """One lane at one moment. `unlisted`: it was filled by hand, and no worker comes before the next enqueue."""
-
-    name: str
-    state: State
-    jobs: int
-    due: datetime | None
-    """From when it may be claimed: in the future for a parked lane, and for a held one with an end."""
-    attempts: int
-    """Failed attempts of its head."""
-    first_attempt: datetime | None
-    error: str | None
-    """What it failed of last."""
-    crashes: int
-    """Workers that died under its head."""
-    hold: Hold | None
-    lease_end: datetime | None
-    token: int | None
-    head: bytes | None
-
-    @property
-    def head_since(self) -> datetime | None:
-        """When its next job was enqueued; None when there is none, or its bytes are no envelope."""
-        envelope = envelope_of(self.head) if self.head is not None else None
-        return envelope.enqueued_at if envelope is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,74 +171,15 @@ class LaneBook:
                     pipeline.hget(named(memory), name)
             (seconds, micros), *found = pipeline.execute()
         now = seconds * 1_000_000 + micros
-        return [_lane(now, name, found[8 * n : 8 * n + 8]) for n, name in enumerate(names)]
+        return [Lane.read(now, name, found[8 * n : 8 * n + 8]) for n, name in enumerate(names)]
 
     def _now(self) -> int:
         time: Any = self._redis.time()
         return int(time[0] * 1_000_000 + time[1])
 
 
-def envelope_of(job: bytes) -> Envelope | None:
-    """The envelope of these bytes, None if they are none."""
-    try:
-        return decode(job)
-    except Damaged:
-        return None
-
-
-def described(job: bytes) -> dict[str, Any]:
-    """What an envelope says, by name, in an order for people; nothing when these bytes are none."""
-    found = envelope_of(job)
-    if found is None:
-        return {}
-    return {
-        "id": found.id,
-        "kind": found.kind,
-        "lane": found.lane,
-        "actor": found.actor,
-        "reason": found.reason,
-        "enqueued_at": found.enqueued_at,
-        "payload": found.payload,
-    }
-
-
-def moment(micros: float) -> datetime:
-    """The time of a number of µs since 1970, UTC."""
-    return datetime.fromtimestamp(micros / 1_000_000, UTC)
-
-
 def _micros(time: datetime) -> int:
     return round(time.timestamp() * 1_000_000)
-
-
-def _lane(now: int, name: str, found: Sequence[Any]) -> Lane | None:
-    jobs, head, ready, lease, claim, held, memory, crashes = found
-    state: State
-    if lease is not None:
-        state = "claimed"
-    elif held is not None:
-        state = "held"
-    elif ready is not None:
-        state = "parked" if ready > now else "ready"
-    elif jobs:
-        state = "unlisted"
-    else:
-        return None
-    remembered = HeadMemory.read(memory)
-    return Lane(
-        name,
-        state,
-        jobs,
-        due=moment(ready) if ready is not None else None,
-        attempts=remembered.attempts,
-        first_attempt=moment(remembered.first_attempt) if remembered.first_attempt is not None else None,
-        error=remembered.error,
-        crashes=int(crashes or 0),
-        hold=Hold.read(held) if held is not None else None,
-        lease_end=moment(lease) if lease is not None else None,
-        token=int(claim.partition(b":")[0]) if claim is not None else None,
-        head=head,
-    )
 
 
 def _ranges(total: int) -> Iterator[tuple[int, int]]:

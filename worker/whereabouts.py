@@ -15,9 +15,10 @@ from pydantic_core import from_json
 from redis import Redis
 
 from worker.database import connect, require_usable, unreachable
+from worker.envelope import described
 from worker.errors import ConfigurationError, OnelaneError
 from worker.lane import Keys
-from worker.lane_book import LaneBook, UnknownLane, described
+from worker.lane_book import LaneBook, UnknownLane
 from worker.query import query
 from worker.settings import Settings
 from worker.spool import Spool

@@ -67,13 +67,13 @@ def test_the_jobs_of_a_transaction_keep_their_order_and_go_as_many_as_they_are(n
 
 
 def test_what_does_not_fit_into_a_full_lane_waits_and_is_not_passed(notebook: Notebook) -> None:
-    narrow = notebook.settings.model_copy(update={"lane_limit": 100})
+    narrow = notebook.settings.model_copy(update={"lane_limit": 100, "lock_timeout_ms": 10_000})
     with psycopg.connect(notebook.settings.database_url) as connection:
         for number in range(620):
             notebook.client.enqueue(Write(page="p", text=str(number)), actor=ACTOR, connection=connection)
         notebook.client.enqueue(Write(page="q", text="beside"), actor=ACTOR, connection=connection)
     relay = Relay(notebook.redis, notebook.keys, narrow)
-    worker = notebook.worker(lane_limit=100)
+    worker = notebook.worker(lane_limit=100, lock_timeout_ms=10_000)
     with connect(narrow) as connection, ThreadPoolExecutor(1) as pool:
         draining = pool.submit(lambda: [worker.drain() for _ in range(30)])
         while not draining.done():

@@ -14,7 +14,7 @@ from worker.dead_letters import Filter, lines
 from worker.dead_letters.report import Line
 from worker.errors import OnelaneError
 from worker.lane import Keys
-from worker.lane_book import Hold
+from worker.lane_state import Hold
 from worker.query import query
 from worker.settings import Settings
 

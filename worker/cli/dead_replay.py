@@ -17,7 +17,7 @@ from worker.dead_letters.outlook import outlooks
 from worker.errors import OnelaneError
 from worker.intervention import Interventions
 from worker.job import Job, load_kinds
-from worker.lane_book import Hold
+from worker.lane_state import Hold
 from worker.redis_client import redis_client
 from worker.settings import Settings
 

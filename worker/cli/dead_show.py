@@ -12,7 +12,8 @@ from worker.dead_letters.letter import Letter
 from worker.dead_letters.report import Report
 from worker.errors import ConfigurationError, Refused
 from worker.lane import Keys
-from worker.lane_book import Lane, LaneBook, UnknownLane
+from worker.lane_book import LaneBook, UnknownLane
+from worker.lane_state import Lane
 from worker.redis_client import redis_client
 from worker.settings import Settings
 

@@ -9,10 +9,12 @@ import typer
 from worker.cli.lanes import goes_on, plain_lane, why_held
 from worker.cli.operator import ME, Actor, Reason, Span, services
 from worker.cli.output import Json, duration, print_json, say, show_fields, show_table
+from worker.envelope import described
 from worker.errors import OnelaneError
 from worker.intervention import Interventions
 from worker.lane import Keys
-from worker.lane_book import Lane, LaneBook, UnknownLane, described
+from worker.lane_book import LaneBook, UnknownLane
+from worker.lane_state import Lane
 
 STILL_SECONDS = 3.0
 """How long `hold` waits for the batch that a worker has in hand."""

@@ -11,7 +11,8 @@ from redis.exceptions import RedisError
 
 from worker.cli.output import Json, complain, console, duration, print_json, say, show_table
 from worker.lane import Keys
-from worker.lane_book import Lane, LaneBook, Overview
+from worker.lane_book import LaneBook, Overview
+from worker.lane_state import Lane
 from worker.redis_client import redis_client, require_usable
 from worker.settings import Settings
 

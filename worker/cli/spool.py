@@ -9,7 +9,7 @@ import typer
 from worker.cli.operator import services
 from worker.cli.output import Json, complain, duration, print_json, say
 from worker.client import Client
-from worker.lane_book import described
+from worker.envelope import described
 from worker.settings import Settings
 from worker.spool import Spool
 
