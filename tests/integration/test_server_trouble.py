@@ -67,7 +67,8 @@ def test_the_same_worker_tells_that_the_outage_is_over(notebook: Notebook) -> No
     setting = sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = {}")
     try:
         notebook.connection.execute(setting.format(database, sql.SQL("on")))
-        assert worker.drain() == {"outage": 1}
+        assert set(worker.drain()) <= {"outage"}  # empty when its time is over just then
+        assert worker.session._failures > 1
     finally:
         notebook.connection.execute(setting.format(database, sql.SQL("off")))
     cut_connections(notebook)
