@@ -1,6 +1,7 @@
 """The show: the performance with its story, its table at the end, and its exit code."""
 
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 
@@ -43,6 +44,7 @@ def show(seed: int, rounds: int, *, keep: bool, as_json: bool) -> int:
 
 def _perform(story: Story, seed: int, rounds: int, *, keep: bool, as_json: bool) -> int:
     try:
+        tempfile.gettempdir()  # looks for it by writing a file, which an interruption would leave behind
         story.chapter(f"A day of a team, twice (--seed {seed}), in a PostgreSQL and a Redis of its own")
         story.doing("starting them")
         with performance(story, seed, rounds) as play:
