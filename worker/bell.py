@@ -2,9 +2,15 @@
 
 Kombu's Redis transport can lose, repeat and reorder messages, so a message carries no job. A lost bell costs a second
 (worker/watch.py rings again), a superfluous one an empty claim. So ringing never raises and never waits for long.
+
+No process forks while it rings. Celery's main process forks its pool's processes, and a thread of ours rings in it;
+kombu guards its lazy properties by locks of the whole module. A child forked while the thread held one would find it
+locked for ever, and hang in its first event until Celery's time limit.
 """
 
 import logging
+import os
+import threading
 from functools import lru_cache
 
 from celery import Celery
@@ -15,6 +21,9 @@ QUEUE = "onelane"
 DRAIN = "onelane.drain"
 
 log = logging.getLogger(__name__)
+
+_ringing = threading.RLock()
+os.register_at_fork(before=_ringing.acquire, after_in_parent=_ringing.release, after_in_child=_ringing.release)
 
 
 @lru_cache(maxsize=8)
@@ -32,7 +41,8 @@ def ringer(broker: str, timeout_seconds: float) -> Celery:
 
 def ring(settings: Settings) -> None:
     """Call a worker."""
-    try:
-        ringer(settings.broker, settings.redis_timeout_ms / 1000).send_task(DRAIN, queue=QUEUE, ignore_result=True)
-    except Exception as error:  # noqa: BLE001 - whatever a transport raises, the timer rings again
-        log.warning("The bell could not be rung (%s); a worker's timer will.", type(error).__name__)
+    with _ringing:
+        try:
+            ringer(settings.broker, settings.redis_timeout_ms / 1000).send_task(DRAIN, queue=QUEUE, ignore_result=True)
+        except Exception as error:  # noqa: BLE001 - whatever a transport raises, the timer rings again
+            log.warning("The bell could not be rung (%s); a worker's timer will.", type(error).__name__)

@@ -112,7 +112,11 @@ class Watch:
 
 
 class WatchStep(bootsteps.StartStopStep):
-    """Starts and stops the watch, the sentinel and the replier with Celery's worker, in its main process."""
+    """Starts the watch, the sentinel and the replier in the main process of Celery's worker when its pool stands, and
+    stops them before the pool.
+    """
+
+    requires = ("celery.worker.components:Pool",)
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
