@@ -61,7 +61,7 @@ CREATE TABLE onelane.ledger (
     status           text NOT NULL CHECK (status IN ('applied', 'unchanged', 'rejected', 'dead', 'replaying', 'discarded', 'cancelled')),
     code             text NOT NULL,
     message          text NOT NULL,
-    before           json,
+    before           json,  -- json, not jsonb: the row's text is kept as it came, and costs nothing to take apart
     after            json,
     attempts         integer NOT NULL DEFAULT 1,
     worker           text NOT NULL,

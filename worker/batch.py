@@ -7,8 +7,8 @@ The order of the statements is the safety of the whole system. In one READ COMMI
 2. Known. Jobs that the ledger has already are not applied again. This is read after the fence, so it sees whatever a
    predecessor on the lane has committed. A dead letter that comes back is applied, unless the fence shows that a newer
    job took effect first: then it is a dead letter again (`overtaken`), whatever was true when its replay began.
-3. Apply, in rounds: round i holds the i-th job of each lane, so no two jobs of a round touch the same row. For each
-   kind in a round its one set-based statement runs, with its audit and outbox rows.
+3. Apply, in rounds (rounds.py): for each kind in a round its one set-based statement runs, with its audit and outbox
+   rows.
 4. Record. One ledger row for each job, and a reply in the outbox for each whose asker waits for one. Commit.
 
 What a crash leaves, point by point: before the commit nothing has happened; after it the ledger knows all jobs of the
@@ -26,27 +26,23 @@ nothing to leave out (many dead letters coming back are known one and all).
 Any error aborts the whole batch. Whose fault it is shows when the jobs are applied one by one (worker/drain.py).
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from itertools import chain, groupby, zip_longest
-from typing import Any, TypeAlias, cast
+from itertools import chain
+from typing import Any, TypeAlias
 
 from psycopg import Connection, Cursor, Pipeline, Rollback
 from psycopg.errors import LockNotAvailable
-from psycopg.types.string import TextLoader
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
+from worker import rounds
+from worker.database import raw_cursor
 from worker.entry import End, Entry, dead
 from worker.envelope import Envelope
-from worker.errors import OnelaneError
-from worker.job import Job, statement
 from worker.query import query
 from worker.transaction import pipelined_transaction
-from worker.verdict import Failure, Fault, LaneBusy, MustWait
+from worker.verdict import Failure, Fault, LaneBusy
 
-STATUSES = frozenset({"applied", "unchanged", "rejected", "wait"})
 TAKEN_EFFECT = frozenset({"applied", "unchanged"})
 
 Known: TypeAlias = Mapping[str, tuple[str, End, bool]]
@@ -54,9 +50,6 @@ Known: TypeAlias = Mapping[str, tuple[str, End, bool]]
 
 Settlement: TypeAlias = dict[str, list[tuple[Entry, End]]]
 """For each lane its entries with their ends."""
-
-Asked: TypeAlias = list[tuple[Sequence[Entry], Iterable[tuple[Any, ...]]]]
-"""Jobs that one statement was asked to apply, and where its answers come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +63,6 @@ class Batch:
     """Whether the outbox holds something to deliver."""
     all_new: bool
     """Whether all lanes were ours and no job was known."""
-
-
-class StatementBroken(OnelaneError):
-    """A kind's statement did not answer each of its jobs once, with a status that it may give."""
 
 
 def apply(
@@ -104,7 +93,7 @@ def _apply_at_once(
     outbox = None
     with pipelined_transaction(connection) as pipeline:
         fenced = _ask_for_fences(connection, token, lanes)
-        asked = _ask_rounds(connection, lanes)
+        asked = rounds.ask(connection, lanes)
         if len(_granted(pipeline, fenced)) < len(lanes):
             raise Rollback
         settled = _settle(lanes, asked)
@@ -123,7 +112,7 @@ def _apply_step_by_step(connection: Connection, token: int, worker: str, lanes: 
         fenced, known_already = _ask_for_fences(connection, token, lanes), _ask_for_known(connection, lanes)
         ours, known = _granted(pipeline, fenced), _known(known_already)
         batch = {lane: [_recognized(e, known, ours[lane]) for e in lanes[lane]] for lane in lanes if lane in ours}
-        asked = _ask_rounds(connection, batch)
+        asked = rounds.ask(connection, batch)
         newest = connection.execute(query("fence_tokens"), {"lanes": sorted(lanes.keys() - ours)})
         pipeline.sync()
         settled = _settle(batch, asked)
@@ -157,7 +146,7 @@ def _granted(pipeline: Pipeline, fenced: Cursor[tuple[str, int]]) -> dict[str, i
 def _ask_for_known(connection: Connection, lanes: Mapping[str, Sequence[Entry]]) -> Cursor:
     envelopes = [entry.envelope for entries in lanes.values() for entry in entries]
     ids = [job_id for envelope in envelopes for job_id in (envelope.id, _id_if_reused(envelope))]
-    return _raw_cursor(connection).execute(query("known"), {"ids": to_json(ids).decode()}, prepare=True)
+    return raw_cursor(connection).execute(query("known"), {"ids": to_json(ids).decode()}, prepare=True)
 
 
 def _known(cursor: Cursor) -> Known:
@@ -193,74 +182,10 @@ OVERTAKEN = dead(
 )
 
 
-def _ask_rounds(connection: Connection, batch: Mapping[str, Sequence[Entry]]) -> Asked:
-    """Send the statements of all rounds; their answers are not awaited."""
-    lanes = (_runs(_merge([entry for entry in entries if entry.end is None])) for entries in batch.values())
-    return [
-        (entries, _ask(connection, kind, entries))
-        for one_each in zip_longest(*lanes, fillvalue=())
-        for kind, entries in _by_kind(chain(*one_each)).items()
-    ]
-
-
-MERGED = End("unchanged", "merged", "An equal job right before this one has done it.")
-
-
-def _merge(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Of equal jobs of a merging kind that follow each other the first; the others are not asked for."""
-    last = None
-    for entry in entries:
-        if last is None or entry.job is None or not entry.job.merge or entry.job != last.job:
-            yield entry
-        last = entry
-
-
-def _runs(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """What one lane gives to each round: one job, or the jobs up to the next of another kind where the kind folds."""
-    for folds, group in groupby(
-        entries, lambda entry: type(entry.job) if entry.job is not None and entry.job.folds else None
-    ):
-        if folds is None:
-            yield from ([entry] for entry in group)
-        else:
-            yield list(group)
-
-
-def _by_kind(entries: Iterable[Entry]) -> dict[type[Job], list[Entry]]:
-    kinds = defaultdict(list)
-    for entry in entries:
-        if entry.job is None:
-            raise entry.error or RuntimeError("an entry without a job and without a reason")
-        kinds[type(entry.job)].append(entry)
-    return kinds
-
-
-def _ask(connection: Connection, kind: type[Job], entries: Sequence[Entry]) -> Iterable[tuple[Any, ...]]:
-    jobs = [
-        {
-            **cast("Job", e.job).model_dump(mode="json"),
-            "_n": n,
-            "_job": e.envelope.id,
-            "_actor": e.envelope.actor,
-            "_reason": e.envelope.reason,
-            "_at": e.envelope.enqueued_at,
-        }
-        for n, e in enumerate(entries)
-    ]
-    context = {"now": datetime.now(UTC).isoformat(), **kind.context()}
-    if kind.apply is not None:
-        return kind.apply(connection, jobs, context)
-    cursor = _raw_cursor(connection)
-    cursor.execute(
-        statement(kind), {"jobs": to_json(jobs).decode(), "context": to_json(context).decode()}, prepare=True
-    )
-    return cursor
-
-
-def _settle(batch: Mapping[str, Sequence[Entry]], asked: Asked) -> Settlement:
-    ends = {job_id: end for entries, rows in asked for job_id, end in _answers(entries, rows)}
+def _settle(batch: Mapping[str, Sequence[Entry]], asked: rounds.Asked) -> Settlement:
+    ends = rounds.answers(asked)
     return {
-        lane: [(entry, entry.end or ends.get(entry.envelope.id, MERGED)) for entry in entries]
+        lane: [(entry, entry.end or ends.get(entry.envelope.id, rounds.MERGED)) for entry in entries]
         for lane, entries in batch.items()
     }
 
@@ -288,31 +213,3 @@ def _record(connection: Connection, settled: Settlement, worker: str, token: int
         connection.execute(query("outbox_replies"), {"rows": to_json(replies).decode(), "token": token})
     rows = {"rows": to_json(new).decode(), "newest": to_json(list(newest.values())).decode(), **by}
     return connection.execute(query("record"), rows, prepare=True)
-
-
-def _answers(entries: Sequence[Entry], rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[str, End]]:
-    unanswered = dict(enumerate(entries))
-    for n, status, code, before, after, facts in rows:
-        entry = unanswered.pop(n, None)
-        if entry is None or status not in STATUSES:
-            raise StatementBroken(f"the statement answered job {n!r} twice, or with the status {status!r}")
-        yield entry.envelope.id, _end(entry, status, code, before, after, facts)
-    if unanswered:
-        raise StatementBroken(f"the statement left {len(unanswered)} of {len(entries)} jobs without an answer")
-
-
-def _end(entry: Entry, status: str, code: str, before: str | None, after: str | None, facts: str | None) -> End:
-    job = cast("Job", entry.job)
-    known = {"actor": entry.envelope.actor, **entry.envelope.payload, **(from_json(facts) if facts else {})}
-    message = job.message(code, known)
-    if status == "wait":
-        raise MustWait(code, message)
-    return End(status, code, message, before, after)
-
-
-def _raw_cursor(connection: Connection) -> Cursor:
-    """A cursor that leaves JSON as text: rows pass through us unread."""
-    cursor = connection.cursor()
-    for name in ("json", "jsonb"):
-        cursor.adapters.register_loader(name, TextLoader)
-    return cursor

@@ -10,8 +10,9 @@ scan and keep it while the table grows (measured: 3,900 jobs/s instead of 13,000
 """
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, Cursor
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.string import TextLoader
 
 from worker.errors import ConfigurationError
 from worker.settings import Settings
@@ -41,6 +42,14 @@ def connect(settings: Settings, *, name: str = "onelane") -> Connection:
         longest = str(settings.task_time_limit_seconds * 1000)
         connection.execute("SELECT set_config('transaction_timeout', %s, false)", [longest])
     return connection
+
+
+def raw_cursor(connection: Connection) -> Cursor:
+    """A cursor that leaves JSON as text: rows pass through us unread."""
+    cursor = connection.cursor()
+    for name in ("json", "jsonb"):
+        cursor.adapters.register_loader(name, TextLoader)
+    return cursor
 
 
 def require_usable(settings: Settings) -> None:

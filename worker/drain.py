@@ -15,10 +15,7 @@ from typing import Any
 
 from pydantic_core import from_json
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from worker.acknowledge import Park, Settled, acknowledge
 from worker.alerts import Alerts
@@ -30,6 +27,7 @@ from worker.isolation import Isolation, ServerFault, holds_after_dead
 from worker.lane import Keys
 from worker.relay import Relay
 from worker.rest import take_resting
+from worker.retry import while_redis_is_away
 from worker.script import run
 from worker.session import Outage, Session
 from worker.settings import Settings
@@ -82,6 +80,8 @@ class Drain:
                     break
                 self._claimer.linger(min(claim.wait_seconds, linger_until - now))
         except Outage:
+            pass
+        if self._session.is_away:
             self.counts["outage"] += 1
         self._claimer.leave()
         return self.counts
@@ -164,12 +164,7 @@ class Drain:
         """
         for settled in lanes:
             settled.then = settled.then or self._resting.get(settled.lane)
-        patience = Retrying(
-            retry=retry_if_exception_type((RedisConnectionError, RedisTimeoutError)),
-            stop=stop_after_delay(self._settings.lease_ms / 1000),
-            wait=wait_random_exponential(multiplier=0.05, max=1),
-            reraise=True,
-        )
+        patience = while_redis_is_away(self._settings.lease_ms / 1000)
         batch = {"seconds": seconds, "clock_floor": clock_floor}
         patience(acknowledge, self._redis, self._keys, self._settings, claim.token, lanes, **batch)
         pairs = [pair for settled in lanes for pair in settled.ends if not pair[1].repeated]

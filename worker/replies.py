@@ -31,17 +31,14 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 from pydantic_core import to_json
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from worker.claim import Claim, ClaimedLane, Claimer, Nothing
 from worker.enqueue import Order
 from worker.head import HeadMemory
 from worker.lane import Keys
 from worker.redis_client import redis_client
-from worker.retry import backoff_ms
+from worker.retry import backoff_ms, while_redis_is_away
 from worker.script import run
 from worker.settings import Settings
 from worker.tally import count, replied
@@ -219,12 +216,7 @@ class Replier:
 
     def _tell(self, script: str, lane: str, *args: str | int) -> Any:
         """Tell Redis what becomes of a claimed lane; while it is away, again and again until the lease is over."""
-        patience = Retrying(
-            retry=retry_if_exception_type((RedisConnectionError, RedisTimeoutError)),
-            stop=stop_after_delay(self._settings.lease_ms / 1000),
-            wait=wait_random_exponential(multiplier=0.05, max=1),
-            reraise=True,
-        )
+        patience = while_redis_is_away(self._settings.lease_ms / 1000)
         return patience(run, self._redis, self._keys, script, lane, *args, lane=lane)
 
 

@@ -1,4 +1,4 @@
-"""When to try again: pure functions of the attempt, expressed by tenacity's wait strategies.
+"""When to try again, expressed by tenacity's strategies.
 
 Exponential backoff with full jitter, capped: many lanes that failed together don't come back together. The lane is the
 memory (its `attempts` in Redis), so a retry survives every restart.
@@ -8,7 +8,9 @@ import random
 from types import SimpleNamespace
 from typing import Any
 
-from tenacity import wait_random_exponential
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from worker.settings import Settings
 
@@ -18,6 +20,16 @@ def backoff_ms(attempt: int, settings: Settings) -> int:
     wait = wait_random_exponential(multiplier=settings.backoff_base_ms, max=settings.backoff_cap_ms)
     state: Any = SimpleNamespace(attempt_number=attempt)
     return max(1, round(wait(state)))
+
+
+def while_redis_is_away(seconds: float) -> Retrying:
+    """Repeats a call that Redis did not answer, for so long; then raises what it met last."""
+    return Retrying(
+        retry=retry_if_exception_type((RedisConnectionError, RedisTimeoutError)),
+        stop=stop_after_delay(seconds),
+        wait=wait_random_exponential(multiplier=0.05, max=1),
+        reraise=True,
+    )
 
 
 def reconnect_seconds(attempt: int) -> float:

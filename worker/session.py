@@ -34,6 +34,11 @@ class Session:
         self._failures = 0
         self._not_before = 0.0
 
+    @property
+    def is_away(self) -> bool:
+        """Whether there is an outage."""
+        return self._failures > 1
+
     def connection(self, deadline: float) -> Connection:
         """The connection; tries until `deadline` (monotonic, s) to make one. Raises Outage."""
         while self._connection is None:
@@ -51,12 +56,12 @@ class Session:
         self.close()
         self._failures += 1
         self._not_before = time.monotonic() + reconnect_seconds(self._failures)
-        if self._failures > 1:
+        if self.is_away:
             self._alerts.begin(INCIDENT, unreachable(self._settings, error))
 
     def works(self) -> None:
         """A transaction has succeeded, or failed by its own fault."""
-        if self._failures > 1:
+        if self.is_away:
             self._alerts.end(INCIDENT, "PostgreSQL can be used again; waiting jobs go on by themselves.")
         self._failures = 0
 

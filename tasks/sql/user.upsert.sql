@@ -9,10 +9,12 @@ WITH jobs AS MATERIALIZED (
         _n integer, _job text, _actor text, _reason text, slack_id text, name text, discipline text, active boolean)
     WINDOW chain AS (PARTITION BY slack_id, discipline ORDER BY _n)
 ), old AS MATERIALIZED (
+    -- Row by row, by the person: where nobody has analyzed the table yet, all plans look equally good, and one that
+    -- joins, or goes by the index of disciplines (which `=` would allow), reads thousands of rows for each job.
     SELECT found.*
     FROM jobs AS j CROSS JOIN LATERAL (
         SELECT u.slack_id, u.discipline, u.name, u.active, to_jsonb(u) AS row
-        FROM public.users AS u WHERE u.slack_id = j.slack_id AND u.discipline = j.discipline
+        FROM public.users AS u WHERE u.slack_id = j.slack_id AND u.discipline IS NOT DISTINCT FROM j.discipline
         FOR UPDATE) AS found
     WHERE j.is_last
 ), met AS (

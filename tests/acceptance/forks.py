@@ -50,7 +50,7 @@ def become(script: str, words: list[str], directory: str, environment: dict[str,
         os.chdir(directory)
         os.environ.clear()
         os.environ.update(environment)
-        sys.path[:] = [*environment.get("PYTHONPATH", "").split(os.pathsep), *sys.path]
+        sys.path[:] = [*filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)), *sys.path]
         sys.argv = [script, *words]
         runpy.run_path(script, run_name="__main__")
         code = 0

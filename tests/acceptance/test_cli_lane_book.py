@@ -1,4 +1,4 @@
-"""The lane book: what stands in the lanes, read from indexes, in under a second with 100,000 lanes."""
+"""The lane book: what stands in the lanes, read from indexes, however many lanes there are."""
 
 import random
 import resource
@@ -127,7 +127,7 @@ def test_the_deepest_are_the_deepest_of_those_that_were_looked_at(
     assert [lane.jobs for lane in found.deepest] == [lengths[name] for name in deepest(seen)]
 
 
-def test_lanes_answers_in_under_a_second_with_100_000_lanes_and_a_deep_backlog(
+def test_lanes_costs_half_a_second_more_at_most_with_100_000_lanes_and_a_deep_backlog(
     redis: Redis, redis_url: str, keys: Keys, prefix: str, now: int, tmp_path: Path
 ) -> None:
     onelane = Onelane(tmp_path, ONELANE_REDIS_URL=redis_url, ONELANE_PREFIX=prefix)

@@ -94,6 +94,16 @@ def test_twelve_writers_of_one_new_pair_make_one_row(desk: Desk, database_url: s
     assert desk.audits() == [("users", "INSERT")]
 
 
+def test_an_upsert_reads_its_own_row_and_no_other_however_many_people_there_are(desk: Desk) -> None:
+    desk.connection.execute(
+        "INSERT INTO users (slack_id, name, discipline) SELECT 'U1' || n, 'Ann', 'po' FROM generate_series(1, 1000) n"
+    )
+    read = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'users'"
+    with desk.connection.transaction():
+        desk.do(UpsertUser(slack_id="U15", name="Anne", discipline="po"))
+        assert desk.values(read)[0] <= 3
+
+
 def test_deactivating_takes_all_rows_and_re_adding_only_one(desk: Desk) -> None:
     add(desk, "po", "uiEng")
     outcome = desk.do(SetUserActive(slack_id=ANN, active=False))

@@ -126,7 +126,7 @@ def running_for(directory: Path) -> list[str]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("stage", ["/initdb ", " --single "])
+@pytest.mark.parametrize("stage", ["/initdb ", " --boot ", " --single "])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_interruption_while_the_data_directory_is_made_leaves_nothing_behind(
     tmp_path: Path, stage: str, number: signal.Signals

@@ -2,10 +2,12 @@
 
 import ast
 import re
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from celery import Celery
 from kombu import Consumer
 
@@ -96,3 +98,21 @@ def test_under_a_mask_a_monitor_reads_pseudonyms_and_no_text_of_an_error(redis_u
     assert not [word for word in ("Ann", "U0A", "page:1") if word in str(heard)]
     assert re.fullmatch("~[0-9a-f]{12}", ann)
     assert Mask("another secret of ours").text("Ann Example") != ann
+
+
+def test_a_monitor_in_another_time_zone_reads_the_same_times(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def live_in(zone: str) -> None:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    def tell(app: Celery) -> None:
+        live_in("Asia/Tokyo")
+        Events(app, "worker@tokyo").ended([(entry(uuid.uuid4().hex), End("applied", "added", "Added."))], 0.5)
+        live_in("America/Los_Angeles")
+
+    try:
+        heard = heard_of(redis_url, tell, 3)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert [event["timestamp"] for event in heard] == [pytest.approx(time.time(), abs=60)] * 3
