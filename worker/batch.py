@@ -31,7 +31,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, TypeAlias
 
-from psycopg import Connection, Cursor, Pipeline, Rollback
+from psycopg import Connection, Cursor, Rollback
 from psycopg.errors import LockNotAvailable
 from pydantic_core import to_json
 
@@ -40,7 +40,7 @@ from worker.database import raw_cursor
 from worker.entry import End, Entry, dead
 from worker.envelope import Envelope
 from worker.query import query
-from worker.transaction import pipelined_transaction
+from worker.transaction import Sync, pipelined_transaction
 from worker.verdict import Failure, Fault, LaneBusy
 
 TAKEN_EFFECT = frozenset({"applied", "unchanged"})
@@ -91,10 +91,10 @@ def _apply_at_once(
 ) -> Batch | None:
     """As if all lanes were ours and no job known. None if a lane is not ours; an error if a job is known."""
     outbox = None
-    with pipelined_transaction(connection) as pipeline:
+    with pipelined_transaction(connection) as sync:
         fenced = _ask_for_fences(connection, token, lanes)
         asked = rounds.ask(connection, lanes)
-        if len(_granted(pipeline, fenced)) < len(lanes):
+        if len(_granted(sync, fenced)) < len(lanes):
             raise Rollback
         settled = _settle(lanes, asked)
         outbox = _record(connection, settled, worker, token)
@@ -102,19 +102,19 @@ def _apply_at_once(
 
 
 def _all_ours_and_new(connection: Connection, token: int, lanes: Mapping[str, Sequence[Entry]]) -> bool:
-    with pipelined_transaction(connection) as pipeline:
+    with pipelined_transaction(connection) as sync:
         fenced, known = _ask_for_fences(connection, token, lanes), _ask_for_known(connection, lanes)
-        return len(_granted(pipeline, fenced)) == len(lanes) and known.fetchone() is None
+        return len(_granted(sync, fenced)) == len(lanes) and known.fetchone() is None
 
 
 def _apply_step_by_step(connection: Connection, token: int, worker: str, lanes: Mapping[str, Sequence[Entry]]) -> Batch:
-    with pipelined_transaction(connection) as pipeline:
+    with pipelined_transaction(connection) as sync:
         fenced, known_already = _ask_for_fences(connection, token, lanes), _ask_for_known(connection, lanes)
-        ours, known = _granted(pipeline, fenced), _known(known_already)
+        ours, known = _granted(sync, fenced), _known(known_already)
         batch = {lane: [_recognized(e, known, ours[lane]) for e in lanes[lane]] for lane in lanes if lane in ours}
         asked = rounds.ask(connection, batch)
         newest = connection.execute(query("fence_tokens"), {"lanes": sorted(lanes.keys() - ours)})
-        pipeline.sync()
+        sync()
         settled = _settle(batch, asked)
         outbox = _record(connection, settled, worker, token, known)
     all_new = not known and len(ours) == len(lanes)
@@ -130,12 +130,12 @@ def _ask_for_fences(connection: Connection, token: int, lanes: Iterable[str]) ->
     return connection.execute(query("fence"), {"token": token, "lanes": list(lanes)}, prepare=True)
 
 
-def _granted(pipeline: Pipeline, fenced: Cursor[tuple[str, int]]) -> dict[str, int]:
+def _granted(sync: Sync, fenced: Cursor[tuple[str, int]]) -> dict[str, int]:
     """The lanes that are ours, each with the number of the newest job that took effect in it. Raises LaneBusy, or an
     error that a later statement has met meanwhile.
     """
     try:
-        pipeline.sync()
+        sync()
         return dict(fenced)
     except LockNotAvailable as error:
         if fenced.pgresult is not None:

@@ -2,31 +2,42 @@
 
 psycopg's own `transaction()` awaits BEGIN before anything else, and all else before COMMIT: two round trips more, which
 is an eighth of the time that a single job takes (measured: 1.24 ms against 1.08).
+
+psycopg's own `sync()` may wait for the server's answers while a part of what it has to send is still in its hands, and
+the server waits for that (seen with 1 MB and a server that was at work just then; nothing moves until
+`idle_in_transaction_session_timeout`). So all is sent before answers are awaited.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TypeAlias
 
 from psycopg import Connection, OperationalError, Pipeline, Rollback
 from psycopg.errors import InFailedSqlTransaction, PipelineAborted
+from psycopg.generators import send
 from psycopg.pq import TransactionStatus
+
+Sync: TypeAlias = Callable[[], None]
+"""Awaits the answers to all that was sent so far; raises psycopg.Error for the first statement that failed."""
 
 
 @contextmanager
-def pipelined_transaction(connection: Connection) -> Iterator[Pipeline]:
+def pipelined_transaction(connection: Connection) -> Iterator[Sync]:
     """Commit at the end of the block; after an error, or psycopg's Rollback, nothing has happened.
 
     The connection is in autocommit mode. Raises psycopg.Error for statements whose answers nobody awaited in the block.
     """
     try:
         with connection.pipeline() as pipeline:
+            sync = partial(_sync, connection, pipeline)
             try:
                 connection.execute("BEGIN", prepare=True)
-                yield pipeline
+                yield sync
                 commit = connection.execute("COMMIT", prepare=True)
-                pipeline.sync()
+                sync()
             except BaseException:
-                _discard_answers(pipeline)
+                _discard_answers(sync)
                 raise
         if commit.statusmessage != "COMMIT":  # the server's answer when a statement has failed, and that is no error
             raise InFailedSqlTransaction("the transaction was rolled back")
@@ -38,12 +49,18 @@ def pipelined_transaction(connection: Connection) -> Iterator[Pipeline]:
                 connection.rollback()
 
 
-def _discard_answers(pipeline: Pipeline) -> None:
+def _sync(connection: Connection, pipeline: Pipeline) -> None:
+    with connection.lock:
+        connection.wait(send(connection.pgconn))
+    pipeline.sync()
+
+
+def _discard_answers(sync: Sync) -> None:
     """What was sent behind a failed statement only says that it was aborted."""
     with suppress(OperationalError):  # the connection is lost
         while True:
             try:
-                pipeline.sync()
+                sync()
             except PipelineAborted:
                 continue
             break

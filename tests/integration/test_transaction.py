@@ -1,6 +1,9 @@
 """The pipelined transaction commits all or nothing, says which statement failed, and leaves a usable connection."""
 
 import logging
+import os
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -34,9 +37,9 @@ def add(connection: Connection, *values: int, error: type[BaseException] | None 
 
 
 def test_all_is_committed_at_the_end(connection: Connection) -> None:
-    with pipelined_transaction(connection) as pipeline:
+    with pipelined_transaction(connection) as sync:
         first = connection.execute(ADD + " RETURNING n", [1])
-        pipeline.sync()
+        sync()
         assert first.fetchone() == (1,)
         last = connection.execute(ADD + " RETURNING n", [2])
     assert last.fetchone() == (2,)
@@ -56,23 +59,23 @@ def test_an_error_that_nobody_awaited_is_raised_and_nothing_has_happened(
 
 
 def test_an_error_in_the_middle_is_raised_where_it_is_awaited(connection: Connection) -> None:
-    with pipelined_transaction(connection) as pipeline:
+    with pipelined_transaction(connection) as sync:
         connection.execute(ADD, [1])
         connection.execute("SELECT 1 / 0")
         connection.execute(ADD, [2])
         with pytest.raises(DivisionByZero):
-            pipeline.sync()
+            sync()
         raise Rollback
     assert numbers(connection) == []
 
 
 def test_a_failed_transaction_is_never_taken_for_a_commit(connection: Connection) -> None:
     def swallow() -> None:
-        with pipelined_transaction(connection) as pipeline:
+        with pipelined_transaction(connection) as sync:
             connection.execute(ADD, [1])
             connection.execute("SELECT 1 / 0")
             with suppress(DivisionByZero):
-                pipeline.sync()
+                sync()
 
     with pytest.raises(InFailedSqlTransaction):
         swallow()
@@ -90,9 +93,9 @@ def test_a_lost_connection_is_said(connection: Connection, empty_database_url: s
     with psycopg.connect(empty_database_url, autocommit=True) as killer:
 
         def die() -> None:
-            with pipelined_transaction(connection) as pipeline:
+            with pipelined_transaction(connection) as sync:
                 connection.execute(ADD, [1])
-                pipeline.sync()
+                sync()
                 killer.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
                 connection.execute(ADD, [2])
 
@@ -100,3 +103,40 @@ def test_a_lost_connection_is_said(connection: Connection, empty_database_url: s
             die()
         assert connection.closed
         assert numbers(killer) == []
+
+
+MEGABYTES = "x" * 8_000_000
+"""Far more than a socket takes at once."""
+
+
+@pytest.fixture
+def impatient(connection: Connection) -> Iterator[Connection]:
+    """The connection, cut after 10 s: the server itself would wait for the rest of a message for ever."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as line:
+        cut = threading.Timer(10, line.shutdown, [socket.SHUT_RDWR])
+        cut.start()
+        yield connection
+        cut.cancel()
+        cut.join()
+
+
+def test_a_server_at_work_gets_all_that_is_sent_to_it_meanwhile(impatient: Connection) -> None:
+    with pipelined_transaction(impatient) as sync:
+        impatient.execute("SELECT pg_sleep(0.2)")
+        length = impatient.execute("SELECT length(%s)", [MEGABYTES])
+        sync()
+        assert length.fetchone() == (len(MEGABYTES),)
+        impatient.execute("SELECT pg_sleep(0.2)")
+        length = impatient.execute("SELECT length(%s)", [MEGABYTES])
+    assert length.fetchone() == (len(MEGABYTES),)
+
+
+def test_a_server_that_fails_while_much_is_sent_says_so(impatient: Connection) -> None:
+    def fail() -> None:
+        with pipelined_transaction(impatient):
+            impatient.execute("SELECT 1 / 0 FROM pg_sleep(0.2)")
+            impatient.execute("SELECT length(%s)", [MEGABYTES])
+
+    with pytest.raises(DivisionByZero):
+        fail()
+    assert numbers(impatient) == []
