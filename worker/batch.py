@@ -23,7 +23,7 @@ sent before the answer of 1 is there, and step 2 is left to the ledger's key, wh
 was too bold, all is rolled back, and a second transaction goes step by step; so do the next batches, until one has
 nothing to leave out (many dead letters coming back are known one and all).
 
-Any error aborts the whole batch. Whose fault it is shows when the jobs are applied one by one (worker/drain.py).
+Any error aborts the whole batch. Whose fault it is shows when it is applied in parts (isolation.py).
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,6 +1,6 @@
 """The drain: claim ready lanes, apply their jobs, acknowledge, until nothing is ready or the time slice ends.
 
-A claim's jobs are applied together (batch.py); if that fails, one by one (isolation.py). An outage is nobody's fault:
+A claim's jobs are applied together (batch.py); if that fails, lane by lane (isolation.py). An outage is nobody's fault:
 the lanes are given back as they were, and the drain waits for the server.
 
 What a crash leaves, point by point: a claim without a batch ends with its lease and counts as a crash of the heads,
@@ -23,7 +23,7 @@ from worker.batch import Batch, apply
 from worker.claim import Claim, ClaimedLane, Claimer
 from worker.entry import End, Entry, cancelled, dead
 from worker.events import Events
-from worker.isolation import Isolation, ServerFault, holds_after_dead
+from worker.isolation import Isolation, ServerFault, stops_lane
 from worker.lane import Keys
 from worker.relay import Relay
 from worker.rest import take_resting
@@ -111,8 +111,8 @@ class Drain:
         entries = [entry for each in lanes.values() for entry in each]
         began = time.monotonic()
         try:
-            if any(entry.end is not None and holds_after_dead(entry) for entry in entries):
-                self._one_by_one(claim, lanes)
+            if any(stops_lane(entry, entry.end) for entry in entries):
+                self._lane_by_lane(claim, lanes)
                 return
             connection = self._session.connection(self._deadline)
             batch = apply(connection, claim.token, self._worker, lanes, at_once=self._at_once)
@@ -124,8 +124,8 @@ class Drain:
                 self._session.lost(error)
                 self._give_back(claim)
                 return
-            log.info("A batch of %d jobs failed (%s); applying them one by one.", len(entries), type(error).__name__)
-            self._one_by_one(claim, lanes, error if len(entries) == 1 else None)
+            log.info("A batch of %d jobs failed (%s); applying them lane by lane.", len(entries), type(error).__name__)
+            self._lane_by_lane(claim, lanes, error if len(claim.lanes) == 1 else None)
             return
         self._session.works()
         self._settle_batch(claim, batch, time.monotonic() - began)
@@ -138,8 +138,8 @@ class Drain:
         if batch.outbox:
             self._deliver_outbox()
 
-    def _one_by_one(self, claim: Claim, lanes: dict[str, list[Entry]], error: Exception | None = None) -> None:
-        """Apply each job in a batch of its own; `error` is what the only one has just failed with."""
+    def _lane_by_lane(self, claim: Claim, lanes: dict[str, list[Entry]], error: Exception | None = None) -> None:
+        """Apply each lane in batches of its own; `error` is what the only one has just failed with."""
         connection = self._session.connection(self._deadline)
         isolation = Isolation(connection, claim.token, self._worker, self._settings, self._hold, self._retried)
         for number, lane in enumerate(claim.lanes):

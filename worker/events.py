@@ -40,25 +40,33 @@ class Events:
         A rejected job has succeeded, as a task: its answer is no. A cancelled one is revoked, and never started.
         """
         each = seconds / max(1, len(pairs))
+        here = self._here()
         events: list[dict[str, Any]] = []
         for entry, end in pairs:
-            result: dict[str, Any] = {"uuid": entry.envelope.id, "result": f"{end.status}: {end.code}"}
+            job_id = entry.envelope.id
+            result: dict[str, Any] = {"uuid": job_id, "result": f"{end.status}: {end.code}", **here}
             if end.status == "cancelled":
-                events += (self._received(entry), {"type": "task-revoked", **result, **REVOKED})
+                events += (self._received(entry, here), {"type": "task-revoked", **result, **REVOKED})
                 continue
             result["runtime"] = each
             if end.failure is not None:
                 result |= self._failed(entry, end.failure, end.traceback)
             kind = "task-succeeded" if end.failure is None else "task-failed"
-            events += (self._received(entry), _started(entry), {"type": kind, **result})
+            started = {"type": "task-started", "uuid": job_id, **here}
+            events += (self._received(entry, here), started, {"type": kind, **result})
         self._send(events)
 
     def retried(self, entry: Entry, failure: Failure, traceback: str | None) -> None:
         """A job failed and will be tried again."""
-        retried = {"type": "task-retried", "uuid": entry.envelope.id, **self._failed(entry, failure, traceback)}
-        self._send([self._received(entry), _started(entry), retried])
+        here, job_id = self._here(), entry.envelope.id
+        retried = {"type": "task-retried", "uuid": job_id, **self._failed(entry, failure, traceback), **here}
+        self._send([self._received(entry, here), {"type": "task-started", "uuid": job_id, **here}, retried])
 
-    def _received(self, entry: Entry) -> dict[str, Any]:
+    def _here(self) -> dict[str, Any]:
+        """What all events of one message have in common."""
+        return {"timestamp": time.time(), "hostname": self._hostname}
+
+    def _received(self, entry: Entry, here: dict[str, Any]) -> dict[str, Any]:
         e, mask = entry.envelope, self._mask
         if mask is None:
             shown = {"lane": e.lane, "actor": e.actor, "attempt": entry.attempts, "payload": e.payload}
@@ -74,6 +82,7 @@ class Events:
             "retries": max(0, entry.attempts - 1),
             "root_id": self.drain,
             "parent_id": self.drain,
+            **here,
         }
 
     def _failed(self, entry: Entry, failure: Failure, traceback: str | None) -> dict[str, Any]:
@@ -82,17 +91,13 @@ class Events:
         return {"exception": f"{failure.error_class}: {failure.message}", "traceback": traceback}
 
     def _send(self, events: list[dict[str, Any]]) -> None:
-        """Send events, each with the fields that all have in common."""
         if not events:
             return
-        common = to_json({"timestamp": time.time(), "hostname": self._hostname})
-        rest = b"," + common[1:]
-        body = b"[%s]" % b",".join([to_json(event)[:-1] + rest for event in events])
         try:
             if self._dispatcher is None:
                 self._dispatcher = self._app.events.Dispatcher(self._app.connection_for_write(), enabled=True)
             self._dispatcher.producer.publish(
-                body.decode(),
+                to_json(events).decode(),
                 content_type="application/json",
                 content_encoding="utf-8",
                 routing_key="task.multi",
@@ -105,7 +110,3 @@ class Events:
         except Exception as error:  # noqa: BLE001 - whatever a transport raises, watching must not harm a job
             log.warning("Events could not be sent (%s); monitors miss %d of them.", type(error).__name__, len(events))
             self._dispatcher = None
-
-
-def _started(entry: Entry) -> dict[str, Any]:
-    return {"type": "task-started", "uuid": entry.envelope.id}

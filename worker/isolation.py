@@ -1,4 +1,5 @@
-"""Isolation: when a batch fails, its jobs are applied one by one, so that only the guilty one is judged.
+"""Isolation: when a batch fails, it is applied lane by lane, and by halves where a lane fails, down to the one job that
+is judged. So one bad job among thousands costs a few batches more, and no other job an attempt.
 
 A lane stops at a job that must be tried again: the job stays at the head, its successors behind it. A job that has no
 attempt left, or never will work, becomes a dead letter; then the lane goes on, or is held if the job's kind says so.
@@ -10,6 +11,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from psycopg import Connection
 
@@ -25,6 +27,9 @@ from worker.verdict import Failure, Fault, MustWait, NotKnownYet, judge
 
 TRACEBACK_CHARACTERS = 8000
 
+Ends: TypeAlias = list[tuple[Entry, End]]
+"""Jobs of one lane with their ends, in order."""
+
 log = logging.getLogger(__name__)
 
 
@@ -37,7 +42,7 @@ class ServerFault(Exception):
 
 
 class Isolation:
-    """Applies the jobs of one claim one by one. `hold` stops a lane, with a note."""
+    """Applies the lanes of one claim one by one. `hold` stops a lane, with a note."""
 
     def __init__(
         self,
@@ -52,50 +57,62 @@ class Isolation:
         self._hold, self._retried = hold, retried
 
     def apply_lane(self, lane: ClaimedLane, entries: Sequence[Entry], failed: Exception | None = None) -> Settled:
-        """Apply a lane's jobs in order, up to the first that must be tried again or ends with a hold. An only job
-        that has just `failed` is judged by that, not tried again at once.
+        """Apply a lane's jobs in order, up to the first that must be tried again or ends with a hold. What has just
+        `failed` with all of them is not tried again at once.
 
         Raises ServerFault, with what was settled before it.
         """
         settled = Settled(lane.name)
-        for entry in entries:
-            try:
-                done, settled.then = self._apply(lane.name, entry, failed)
-            except Exception as error:
-                if judge(error).fault is not Fault.OUTAGE:
-                    raise
-                settled.then = Park(0)
-                raise ServerFault(settled, error) from error
-            if done is None:
-                break
-            settled.ends.append(done)
-            if self._holds(*done):
-                break
+        try:
+            self._apply(settled, entries, failed)
+        except Exception as error:
+            if judge(error).fault is not Fault.OUTAGE:
+                raise
+            settled.then = Park(0)
+            raise ServerFault(settled, error) from error
         return settled
 
-    def _apply(self, lane: str, entry: Entry, failed: Exception | None) -> tuple[tuple[Entry, End] | None, Park | None]:
+    def _apply(self, settled: Settled, entries: Sequence[Entry], failed: Exception | None = None) -> bool:
+        """Apply these jobs, by halves if they fail together; whether the lane may go on behind them."""
+        if len(entries) > 1:
+            if failed is None and not any(stops_lane(entry, entry.end) for entry in entries):
+                try:
+                    return self._take(settled, self._commit(settled.lane, entries))
+                except Exception as error:  # noqa: BLE001 - judged in the next line
+                    failed = error
+            if failed is None or judge(failed).fault not in {Fault.OUTAGE, Fault.BUSY}:
+                middle = len(entries) // 2
+                return self._apply(settled, entries[:middle]) and self._apply(settled, entries[middle:])
+        done, settled.then = self._apply_one(settled.lane, entries[0], failed)
+        return self._take(settled, done) and not stops_lane(*settled.ends[-1])
+
+    @staticmethod
+    def _take(settled: Settled, done: Ends | None) -> bool:
+        settled.ends += done or []
+        return done is not None
+
+    def _apply_one(self, lane: str, entry: Entry, failed: Exception | None) -> tuple[Ends | None, Park | None]:
         """The entry and its end, or None and how the lane is parked (None: it is no longer ours)."""
         if entry.end is None:
             if failed is None:
                 try:
-                    return self._commit(lane, entry), None
+                    return self._commit(lane, [entry]), None
                 except Exception as error:  # noqa: BLE001 - judged in the next line
                     failed = error
             decision = self._decide(entry, failed)
             if isinstance(decision, Park):
                 return None, decision
             entry = entry.ended(decision)
-        if entry.end is not None and self._holds(entry, entry.end):
+        if entry.end is not None and stops_lane(entry, entry.end):
             reason = f"dead letter {entry.envelope.id} ({entry.envelope.kind}): {entry.end.code}"
             self._hold(lane, json.dumps({"by": self._worker, "why": reason, "at": time.time()}))
         try:
-            return self._commit(lane, entry), None
+            return self._commit(lane, [entry]), None
         except Exception as error:  # noqa: BLE001 - an end that can't be recorded is none: it is tried for ever
             return None, self._again(entry, error)
 
-    def _commit(self, lane: str, entry: Entry) -> tuple[Entry, End] | None:
-        batch = apply(self._connection, self._token, self._worker, {lane: [entry]})
-        return batch.ends[lane][0] if lane in batch.ends else None
+    def _commit(self, lane: str, entries: Sequence[Entry]) -> Ends | None:
+        return apply(self._connection, self._token, self._worker, {lane: entries}).ends.get(lane)
 
     def _decide(self, entry: Entry, error: Exception) -> Park | End:
         """Try again later, or how the job ends. Raises the error itself when it is the server's."""
@@ -135,16 +152,12 @@ class Isolation:
         own = entry.job.max_attempts if entry.job is not None else None
         return own or self._settings.max_attempts
 
-    @staticmethod
-    def _holds(entry: Entry, end: End) -> bool:
-        return end.status == "dead" and holds_after_dead(entry)
-
 
 def _traceback(error: Exception) -> str:
     return "".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:]
 
 
-def holds_after_dead(entry: Entry) -> bool:
-    """Whether the lane stops after a dead letter of this kind."""
+def stops_lane(entry: Entry, end: End | None) -> bool:
+    """Whether the lane is held behind a job that has come to this end."""
     kind = KINDS.get(entry.envelope.kind)
-    return kind is not None and kind.after_dead == "hold"
+    return end is not None and end.status == "dead" and kind is not None and kind.after_dead == "hold"

@@ -17,6 +17,7 @@ from worker.database import raw_cursor
 from worker.entry import End, Entry
 from worker.errors import OnelaneError
 from worker.job import Job, statement
+from worker.transaction import send_all
 from worker.verdict import MustWait
 
 STATUSES = frozenset({"applied", "unchanged", "rejected", "wait"})
@@ -83,6 +84,7 @@ def _ask_kind(connection: Connection, kind: type[Job], entries: Sequence[Entry])
     ]
     context = {"now": datetime.now(UTC).isoformat(), **kind.context()}
     if kind.apply is not None:
+        send_all(connection)  # it may await answers of its own
         return kind.apply(connection, jobs, context)
     cursor = raw_cursor(connection)
     cursor.execute(

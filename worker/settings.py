@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     outcome_seconds: int = Field(600, ge=1, description="how long `wait` finds an outcome after the job's end, s")
 
     claim_lanes: int = Field(100, ge=1, description="lanes that one claim takes")
-    claim_jobs: int = Field(1000, ge=1, le=5000, description="jobs that one claim takes over all its lanes, about")
+    claim_jobs: int = Field(2000, ge=1, le=5000, description="jobs that one claim takes over all its lanes, about")
     lease_ms: int = Field(15_000, ge=100, description="after this a claim may be taken over, ms")
     slice_ms: int = Field(5_000, ge=10, description="a drain ends after this even if work is left, ms")
     linger_ms: int = Field(1_000, ge=1, description="how long a drain that found nothing waits for more, ms")

@@ -49,9 +49,14 @@ def pipelined_transaction(connection: Connection) -> Iterator[Sync]:
                 connection.rollback()
 
 
-def _sync(connection: Connection, pipeline: Pipeline) -> None:
+def send_all(connection: Connection) -> None:
+    """Hand everything over to the server. To be called in pipeline mode before an answer is awaited."""
     with connection.lock:
         connection.wait(send(connection.pgconn))
+
+
+def _sync(connection: Connection, pipeline: Pipeline) -> None:
+    send_all(connection)
     pipeline.sync()
 
 

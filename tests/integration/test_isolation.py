@@ -23,13 +23,25 @@ def test_a_failing_job_among_fifty_lanes_costs_the_others_nothing_but_its_batch(
     for page in PAGES:
         assert notebook.lines(page) == (["0"] if page == "p07" else ["0", "1", "2"])
     assert notebook.rows("SELECT DISTINCT attempts FROM onelane.ledger") == [{"attempts": 1}]
-    assert notebook.tries_of("bad") == 2  # in the batch, which is nobody's attempt, and alone
+    assert notebook.tries_of("bad") == 4  # in the batch, its lane's and half of that, nobody's attempts; and alone
     assert notebook.head_memory("page:p07") == (1, 0)
 
     notebook.enqueue(*(Write(page=page, text="more") for page in PAGES))
     assert worker.drain() == {"applied": 49}
-    assert notebook.tries_of("bad") == 2
+    assert notebook.tries_of("bad") == 4
     assert notebook.redis.llen(notebook.keys.lane("page:p07")) == 3
+
+
+@pytest.mark.parametrize("place", [0, 200, 511])
+def test_a_bad_job_among_hundreds_of_its_lane_is_found_by_halving(notebook: Notebook, place: int) -> None:
+    notebook.make_faulty("bad", "22003")
+    texts = [str(number) for number in range(512)]
+    texts[place] = "bad"
+    notebook.enqueue(*(Write(page="p", text=text) for text in texts))
+    assert notebook.worker(claim_jobs=512).drain() == {"applied": 511, "dead": 1}
+    assert notebook.lines("p") == [text for text in texts if text != "bad"]
+    assert notebook.tries_of("bad") == 10
+    assert notebook.rows("SELECT count(DISTINCT xmin::text) FROM onelane.ledger") == [{"count": 10}]
 
 
 def test_a_lane_that_failed_is_claimed_alone_and_tried_once_an_attempt(notebook: Notebook) -> None:

@@ -26,7 +26,7 @@ def test_a_batch_of_several_kinds_keeps_the_order_of_each_lane(notebook: Noteboo
 
 
 def test_successors_wait_behind_a_job_that_is_tried_again(notebook: Notebook) -> None:
-    notebook.make_faulty("second", "40001", times=3)
+    notebook.make_faulty("second", "40001", times=4)
     notebook.enqueue(*(Write(page="p", text=text) for text in ("first", "second", "third", "fourth")))
     assert notebook.drain_all() == {"applied": 4, "retried": 2}
     assert notebook.lines("p") == ["first", "second", "third", "fourth"]
