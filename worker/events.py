@@ -39,34 +39,32 @@ class Events:
 
         A rejected job has succeeded, as a task: its answer is no. A cancelled one is revoked, and never started.
         """
-        each = seconds / max(1, len(pairs))
-        here = self._here()
+        each, now = seconds / max(1, len(pairs)), time.time()
         events: list[dict[str, Any]] = []
         for entry, end in pairs:
-            job_id = entry.envelope.id
-            result: dict[str, Any] = {"uuid": job_id, "result": f"{end.status}: {end.code}", **here}
+            events.append(self._received(entry, now))
+            said = f"{end.status}: {end.code}"
             if end.status == "cancelled":
-                events += (self._received(entry, here), {"type": "task-revoked", **result, **REVOKED})
+                events.append(self._event("task-revoked", entry, now) | {"result": said} | REVOKED)
                 continue
-            result["runtime"] = each
+            events.append(self._event("task-started", entry, now))
+            ended = self._event("task-succeeded" if end.failure is None else "task-failed", entry, now)
+            ended["result"], ended["runtime"] = said, each
             if end.failure is not None:
-                result |= self._failed(entry, end.failure, end.traceback)
-            kind = "task-succeeded" if end.failure is None else "task-failed"
-            started = {"type": "task-started", "uuid": job_id, **here}
-            events += (self._received(entry, here), started, {"type": kind, **result})
+                ended |= self._failed(entry, end.failure, end.traceback)
+            events.append(ended)
         self._send(events)
 
     def retried(self, entry: Entry, failure: Failure, traceback: str | None) -> None:
         """A job failed and will be tried again."""
-        here, job_id = self._here(), entry.envelope.id
-        retried = {"type": "task-retried", "uuid": job_id, **self._failed(entry, failure, traceback), **here}
-        self._send([self._received(entry, here), {"type": "task-started", "uuid": job_id, **here}, retried])
+        now = time.time()
+        retried = self._event("task-retried", entry, now) | self._failed(entry, failure, traceback)
+        self._send([self._received(entry, now), self._event("task-started", entry, now), retried])
 
-    def _here(self) -> dict[str, Any]:
-        """What all events of one message have in common."""
-        return {"timestamp": time.time(), "hostname": self._hostname}
+    def _event(self, what: str, entry: Entry, now: float) -> dict[str, Any]:
+        return {"type": what, "uuid": entry.envelope.id, "timestamp": now, "hostname": self._hostname}
 
-    def _received(self, entry: Entry, here: dict[str, Any]) -> dict[str, Any]:
+    def _received(self, entry: Entry, now: float) -> dict[str, Any]:
         e, mask = entry.envelope, self._mask
         if mask is None:
             shown = {"lane": e.lane, "actor": e.actor, "attempt": entry.attempts, "payload": e.payload}
@@ -76,13 +74,14 @@ class Events:
         return {
             "type": "task-received",
             "uuid": e.id,
+            "timestamp": now,
+            "hostname": self._hostname,
             "name": e.kind,
             "args": "()",
             "kwargs": repr(shown),
             "retries": max(0, entry.attempts - 1),
             "root_id": self.drain,
             "parent_id": self.drain,
-            **here,
         }
 
     def _failed(self, entry: Entry, failure: Failure, traceback: str | None) -> dict[str, Any]:

@@ -44,10 +44,11 @@ class Histogram:
         self._sum = f"{name}|sum"
         self._buckets = [f"{name}|{bound}" for bound in (*bounds, "inf")]
 
-    def observe(self, counts: Counter[str], value: int) -> None:
-        """Count one observation."""
-        counts[self._buckets[bisect_left(self.bounds, value)]] += 1
-        counts[self._sum] += value
+    def observe(self, *values: int) -> Counter[str]:
+        """The counts of these observations."""
+        counts = Counter([self._buckets[bisect_left(self.bounds, value)] for value in values])
+        counts[self._sum] = sum(values)
+        return counts
 
 
 WAIT_US = Histogram(
@@ -69,17 +70,14 @@ BATCH_JOBS = Histogram("batch_jobs", (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 
 def ended(pairs: Sequence[tuple[Entry, End]], seconds: float) -> Counter[str]:
     """What to add when the jobs of a batch that took `seconds` have ended."""
     now = time.time_ns() // 1000
-    counts: Counter[str] = Counter({"batches": 1})
+    counts = Counter([f"jobs|{end.status}|{_kind(entry)}" for entry, end in pairs])
+    counts += WAIT_US.observe(*[max(0, now - entry.envelope.at) for entry, _ in pairs])
     for entry, end in pairs:
-        counts[f"jobs|{end.status}|{_kind(entry)}"] += 1
-        WAIT_US.observe(counts, max(0, now - entry.envelope.at))
         if entry.attempts > 1:
             counts[f"retried|{'failed' if end.status == 'dead' else 'recovered'}|{_kind(entry)}"] += 1
         if end.failure is not None:
             counts.update(_violation(end.failure))
-    APPLY_US.observe(counts, round(seconds * SECOND))
-    BATCH_JOBS.observe(counts, len(pairs))
-    return counts
+    return counts + APPLY_US.observe(round(seconds * SECOND)) + BATCH_JOBS.observe(len(pairs)) + Counter(["batches"])
 
 
 def retried(entry: Entry, failure: Failure) -> Counter[str]:

@@ -212,10 +212,7 @@ def test_a_service_that_hangs_costs_a_scrape_some_seconds_once_and_is_seen_again
 
 
 def test_a_value_on_a_bound_belongs_to_its_bucket() -> None:
-    counts: Counter[str] = Counter()
-    for value in (1, 2, 3, 2000, 2001):
-        BATCH_JOBS.observe(counts, value)
-    assert counts == {
+    assert BATCH_JOBS.observe(1, 2, 3, 2000, 2001) == {
         "batch_jobs|1": 1,
         "batch_jobs|2": 1,
         "batch_jobs|5": 1,
