@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from pydantic_core import from_json, to_json
 
-from worker.errors import Damaged
+from worker.errors import Damaged, InvalidJob
 from worker.job import Job, explain
 
 LARGEST_NUMBER = 2**53
@@ -58,12 +58,26 @@ ADDRESS = re.compile(rb'"reply_to"\s*:\s*"[^"]*"?')
 def encode(
     job: Job, *, lane: str, job_id: str, actor: str, reason: str | None, at: int, reply_to: str | None = None
 ) -> tuple[str, bytes]:
-    """The digest, and the envelope without its `seq`."""
+    """The digest, and the envelope without its `seq`. Raises InvalidJob for text that no statement could take."""
     payload = job.model_dump(mode="json")
     digest = digest_of(job.kind, payload)
     head = {"id": job_id, "kind": job.kind, "lane": lane, "actor": actor, "reason": reason, "at": at, "digest": digest}
     tail = {} if reply_to is None else {"reply_to": reply_to}
-    return digest, to_json({**head, "payload": payload, **tail})
+    body = to_json({**head, "payload": payload, **tail})
+    if NUL in body and (where := _nul_in(payload, "payload")):
+        raise InvalidJob(f"{where}: expected text without NUL")
+    return digest, body
+
+
+def _nul_in(value: Any, path: str) -> str | None:
+    """Where NUL stands in a payload; jsonb knows none, so its job could only become a dead letter."""
+    if isinstance(value, str):
+        return path if "\0" in value else None
+    if isinstance(value, dict):
+        found = (_nul_in(name, path) or _nul_in(each, f"{path}.{name}") for name, each in value.items())
+    else:
+        found = (_nul_in(each, f"{path}.{n}") for n, each in enumerate(value if isinstance(value, list) else ()))
+    return next(filter(None, found), None)
 
 
 def digest_of(kind: str, payload: Any) -> str:

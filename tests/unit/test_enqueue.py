@@ -41,6 +41,25 @@ def test_a_payload_with_a_lone_surrogate_is_refused(body: Any) -> None:
         order(Note(body=body), SETTINGS, actor="a")
 
 
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ("a\0", "body"),
+        ({"deep": [1, "\0"]}, "body.deep.1"),
+        ([{"a\0b": 1}], "body.0"),
+        ([None, {"x": "\\\0"}], "body.1.x"),
+    ],
+)
+def test_a_payload_with_nul_is_refused_and_the_place_named(body: Any, place: str) -> None:
+    with pytest.raises(InvalidJob, match=f"^payload.{place}: expected text without NUL$"):
+        order(Note(body=body), SETTINGS, actor="a")
+
+
+@pytest.mark.parametrize("body", [r"\u0000", r"\\u0000", {r"\u0000": "0"}])
+def test_text_that_only_looks_like_nul_is_taken(body: Any) -> None:
+    assert decode(queued(1, order(Note(body=body), SETTINGS, actor="a").body)).payload == {"body": body}
+
+
 def test_a_payload_over_the_limit_is_refused_with_both_sizes_and_one_at_the_limit_is_taken() -> None:
     around = len(order(Note(body=""), SETTINGS, actor="a", job_id="1").body)
     assert len(order(Note(body="x" * (1000 - around)), SETTINGS, actor="a", job_id="1").body) == 1000
