@@ -9,6 +9,7 @@ acknowledgement is recognized by the ledger. A drain that vanishes while it ling
 """
 
 import logging
+import random
 import time
 from collections import Counter, defaultdict
 from typing import Any
@@ -55,7 +56,8 @@ class Drain:
         self._keys = Keys(settings.prefix)
         self._claimer = Claimer(redis, self._keys, settings, name)
         self._relay = Relay(redis, self._keys, settings)
-        self._deadline = time.monotonic() + settings.slice_ms / 1000
+        # Drains that began together don't end together: then for some ms nobody would wait for a job.
+        self._deadline = time.monotonic() + settings.slice_ms / 1000 * random.uniform(0.7, 1.0)  # noqa: S311 - no secret
         self._at_once = True
         self._resting: dict[str, Park | None] = {}
         self.counts: Counter[str] = Counter()
