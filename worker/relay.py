@@ -13,10 +13,11 @@ from typing import Any
 
 from psycopg import Connection
 from psycopg.rows import namedtuple_row
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 from redis import Redis
 
 from worker.bell import ring
+from worker.database import raw_cursor
 from worker.enqueue import JOB_ID, Order, enqueue, order
 from worker.entry import Entry, dead
 from worker.envelope import Envelope
@@ -56,7 +57,8 @@ class Relay:
         while last == 0 or len(rows) == PAGE:
             with connection.transaction():
                 connection.execute(query("outbox_lock"))
-                cursor = connection.cursor(row_factory=namedtuple_row)
+                cursor = raw_cursor(connection)
+                cursor.row_factory = namedtuple_row
                 cursor.execute(query("outbox_page"), {"after": last, "limit": PAGE})
                 rows = list(cursor)
                 done = [
@@ -65,7 +67,7 @@ class Relay:
                     *self._effects(rows),
                     *self._replies(rows),
                 ]
-                connection.execute(query("outbox_delivered"), {"ids": done})
+                connection.execute(query("outbox_delivered"), {"ids": to_json(done).decode()})
             delivered += len(done)
             last = rows[-1].id if rows else -1
         return delivered
@@ -78,7 +80,7 @@ class Relay:
         unusable = []
         for row in (r for r in rows if r.topic == "job"):
             try:
-                job = parse(row.kind, row.payload)
+                job = parse(row.kind, from_json(row.payload))
                 more = {"reason": row.reason, "reply_to": row.reply_to}
                 made = order(job, self._settings, actor=row.actor, job_id=row.key, **more)
                 if made.lane not in full:
@@ -102,7 +104,8 @@ class Relay:
         replays = [row for row in rows if row.topic == "replay"]
         if not replays:
             return []
-        found = connection.execute(query("replay_jobs"), {"ids": [row.key for row in replays]}).fetchall()
+        ids = to_json([row.key for row in replays]).decode()
+        found = connection.execute(query("replay_jobs"), {"ids": ids}).fetchall()
         jobs = {job_id: lane for job_id, lane, *_ in found}
         args: list[str | int | bytes] = []
         for job_id, lane, digest, seq, body in found:
@@ -120,13 +123,18 @@ class Relay:
             stream = self._settings.effects_stream
             args: list[str | int | bytes] = [self._settings.effects_limit, SEEN_SECONDS * 1_000_000]
             for row in effects:
-                args += (row.key, row.kind, to_json(row.payload), row.cause or "", row.created_at.isoformat())
+                payload = to_json(from_json(row.payload))  # without PostgreSQL's blanks
+                args += (row.key, row.kind, payload, row.cause or "", row.created_at.isoformat())
             run(self._redis, self._keys, "publish", *args, effects=stream)
         return [row.id for row in effects]
 
     def _replies(self, rows: Iterable[Any]) -> list[int]:
         replies = [row for row in rows if row.topic == "reply"]
-        made = [reply_order(row.key, row.cause, row.reply_to, row.payload["text"], row.created_at) for row in replies]
+        texts = [from_json(row.payload)["text"] for row in replies]
+        made = [
+            reply_order(row.key, row.cause, row.reply_to, text, row.created_at)
+            for row, text in zip(replies, texts, strict=True)
+        ]
         _, words = enqueue(self._redis, reply_keys(self._settings), self._settings, made)
         return [row.id for row, word in zip(replies, words, strict=True) if word not in FULL]
 
@@ -136,8 +144,9 @@ def _bury(connection: Connection, row: Any, error: Exception) -> None:
     at = int(row.created_at.timestamp() * 1_000_000)
     usable = JOB_ID.fullmatch(row.key) and not connection.execute(query("ledger_row"), {"id": row.key}).fetchone()
     job_id = row.key if usable else f"outbox:{row.id}"
-    envelope = Envelope(0, job_id, row.kind, "?", row.actor, row.reason, at, "", row.payload)
-    entry = Entry(to_json(row.payload), envelope, None, None, 1, at)
+    payload = from_json(row.payload)
+    envelope = Envelope(0, job_id, row.kind, "?", row.actor, row.reason, at, "", payload)
+    entry = Entry(to_json(payload), envelope, None, None, 1, at)
     recorded = entry.ledger_row(dead("invalid", judge(error)))
     if row.reply_to is not None:
         replies = to_json([{**recorded, "reply_to": row.reply_to}]).decode()

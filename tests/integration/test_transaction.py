@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import psycopg
@@ -58,13 +58,16 @@ def test_an_error_that_nobody_awaited_is_raised_and_nothing_has_happened(
     assert caplog.records == []
 
 
-def test_an_error_in_the_middle_is_raised_where_it_is_awaited(connection: Connection) -> None:
+def test_an_error_in_the_middle_is_raised_where_it_is_awaited_if_not_before(connection: Connection) -> None:
+    def divide(sync: Callable[[], None]) -> None:
+        connection.execute("SELECT 1 / 0")
+        connection.execute(ADD, [2])  # the answer may be there already
+        sync()
+
     with pipelined_transaction(connection) as sync:
         connection.execute(ADD, [1])
-        connection.execute("SELECT 1 / 0")
-        connection.execute(ADD, [2])
         with pytest.raises(DivisionByZero):
-            sync()
+            divide(sync)
         raise Rollback
     assert numbers(connection) == []
 

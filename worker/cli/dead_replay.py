@@ -9,6 +9,7 @@ from psycopg import Connection
 
 from worker.cli.dead_act import DryRun, end, held_lanes, letters, say_held, show_first
 from worker.cli.dead_filter import filtered, ledger
+from worker.cli.interrupt import interruptible
 from worker.cli.operator import ME, Actor, Reason
 from worker.cli.output import Json, complain, print_json, say
 from worker.dead_letters import Change, Filter, Replayed, edit, replay_steps
@@ -62,10 +63,8 @@ def replay(  # noqa: PLR0913 - each is an option
             return
         seconds = wait if wait is not None else END_SECONDS if stop_after_failures else 0
         drive = Drive(settings, connection, redis, rate, stop_after_failures, seconds)
-        try:
+        with interruptible(drive.interrupt):
             drive.run(found, actor=actor, reason=reason, force=force)
-        except KeyboardInterrupt:
-            drive.stopped = "interrupted"
         undelivered = drive.undelivered()
         held = held_lanes(settings, connection, redis, drive.result.replayed)
         if resume and not undelivered:

@@ -26,6 +26,7 @@ from worker.settings import Settings
 
 STEPS_PER_SECOND = 4
 FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.02, 1.0
+NOTICE_SECONDS = 0.1
 FREE_SECONDS = 3.0
 """How long to wait at the end for claimed lanes to be free; longer than a batch takes."""
 
@@ -50,17 +51,22 @@ class Drive:
     stopped: str | None = None
     """Why it went no further."""
     _redis_is_away: bool = False
+    _interrupted: bool = False
 
     def run(self, found: Filter, *, actor: str, reason: str | None, force: bool) -> None:
-        """Replay what is found. Whatever interrupts it, the rest is still dead, and found when it is run again."""
+        """Replay what is found. Whatever ends it early, the rest is still dead, and found when it is run again."""
         steps = replay_steps(self.connection, found, actor=actor, reason=reason, force=force, size=self._size)
         self._take(steps)
         deadline = time.monotonic() + FREE_SECONDS
-        while not self._redis_is_away and self.undelivered() and time.monotonic() < deadline:
-            time.sleep(FIRST_POLL_SECONDS)
+        while not (self._redis_is_away or self._interrupted) and self.undelivered() and time.monotonic() < deadline:
+            self._pause(FIRST_POLL_SECONDS)
             self.deliver()
         if self.wait_seconds and self.stop_after_failures is None:
             self._await(self.result.replayed)
+
+    def interrupt(self) -> None:
+        """Stop behind the step that it is in, and wait for nothing. May be called by a signal's handler."""
+        self.stopped, self._interrupted = "interrupted", True
 
     def _take(self, steps: Iterable[Replayed]) -> None:
         began = time.monotonic()
@@ -69,10 +75,16 @@ class Drive:
             self.deliver()
             if self.stop_after_failures is not None:
                 self._await(step.replayed)
+            if self.rate is not None and self.stopped is None:
+                self._pause(began + len(self.result.replayed) / self.rate - time.monotonic())
             if self.stopped is not None:
                 return
-            if self.rate is not None:
-                time.sleep(max(0.0, began + len(self.result.replayed) / self.rate - time.monotonic()))
+
+    def _pause(self, seconds: float) -> None:
+        """Sleep, but notice an interruption soon."""
+        end = time.monotonic() + seconds
+        while not self._interrupted and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, NOTICE_SECONDS))
 
     def deliver(self) -> None:
         """Put what is on its way back into its lanes; what can't be now, a worker does later."""
@@ -87,9 +99,8 @@ class Drive:
 
     def undelivered(self) -> int:
         """How many wait in the outbox: because their lanes are claimed, or Redis is away."""
-        values = {"ids": self.result.replayed}
-        (number,) = self.connection.execute(query("dead_undelivered"), values, prepare=False).fetchone() or (0,)
-        return int(number)
+        waiting = self.connection.execute(query("dead_undelivered"), prepare=False)
+        return len({job_id for (job_id,) in waiting}.intersection(self.result.replayed))
 
     @property
     def failures(self) -> int:
@@ -103,14 +114,14 @@ class Drive:
     def _await(self, ids: Iterable[str]) -> None:
         missing = set(ids)
         deadline, pause = time.monotonic() + self.wait_seconds, FIRST_POLL_SECONDS
-        while missing:
+        while missing and not self._interrupted:
             ends = ends_of(self.connection, missing)
             self.ends |= ends
             missing -= ends.keys()
             if missing and time.monotonic() > deadline:
                 self.stopped = f"{len(missing):,} have not ended within {self.wait_seconds:g} s"
                 return
-            time.sleep(pause if missing else 0)
+            self._pause(pause if missing else 0)
             pause = min(2 * pause, LONGEST_POLL_SECONDS)
-        if self.stop_after_failures is not None and self.failures >= self.stop_after_failures:
+        if self.stop_after_failures is not None and self.failures >= self.stop_after_failures and not self._interrupted:
             self.stopped = f"{self.failures:,} died again"

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from psycopg import Connection
 from psycopg.rows import class_row
+from pydantic_core import to_json
 
 from worker.dead_letters.filter import Filter
 from worker.query import query
@@ -75,7 +76,7 @@ def outlooks(connection: Connection, ids: Iterable[str], *, lock: bool = False) 
     """The outlook of these jobs, in the order of a replay; `lock` keeps their rows until the transaction ends."""
     statement = query("dead_outlook") + (" FOR UPDATE OF l" if lock else "")
     cursor = connection.cursor(row_factory=class_row(Outlook))
-    return cursor.execute(statement, {"ids": list(ids)}, prepare=False).fetchall()
+    return cursor.execute(statement, {"ids": to_json(list(ids)).decode()}, prepare=False).fetchall()
 
 
 def unmet(connection: Connection, found: Filter) -> dict[str, str]:

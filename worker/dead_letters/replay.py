@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from psycopg import Connection
+from pydantic_core import to_json
 
 from worker.dead_letters.acts import check_operator
 from worker.dead_letters.filter import CHUNK, Filter
@@ -89,7 +90,7 @@ def replay_steps(
             ours = met if found.ids or found.replaying else [each for each in met if each.status == "dead"]
             step = Replayed.of(ours, force=force)
             if step.replayed and not dry_run:
-                values = {"ids": step.replayed, "force": force, "actor": actor, "reason": reason}
+                values = {"ids": to_json(step.replayed).decode(), "force": force, "actor": actor, "reason": reason}
                 connection.execute(query("dead_replay"), values, prepare=False)
         yield step
 

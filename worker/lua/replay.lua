@@ -10,6 +10,11 @@ local pending, ready, claimed, attempts, crashes, held = KEYS[1], KEYS[2], KEYS[
 local bell, lingering, wake, lanes, outcomes = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local now, answer, news = now_us(), {0}, false
 
+local function waits(id, digest, lane)
+  return redis.call('HSETNX', pending, id, digest .. ' ' .. lane) == 0
+    and string.sub(redis.call('HGET', pending, id), 1, #digest + 1) == digest .. ' '
+end
+
 local function put_back(lane, numbers, jobs)
   local list, at = lanes .. lane, now
   if splice_by_number(list, numbers, jobs) == 0 then
@@ -29,9 +34,7 @@ while i <= #ARGV do
   local busy = redis.call('ZSCORE', claimed, lane)
   while ARGV[i] == lane do
     local id, digest = ARGV[i + 1], ARGV[i + 2]
-    local waiting = not busy and redis.call('HGET', pending, id)
-    if not busy and (not waiting or string.sub(waiting, 1, #digest + 1) ~= digest .. ' ') then
-      redis.call('HSETNX', pending, id, digest .. ' ' .. lane)
+    if not busy and not waits(id, digest, lane) then
       redis.call('DEL', outcomes .. id)
       numbers[#numbers + 1], jobs[#jobs + 1] = tonumber(ARGV[i + 3]), ARGV[i + 4]
     end

@@ -5,5 +5,5 @@ SELECT l.job_id, l.kind, l.lane, l.seq, l.status, l.code, l.finished_at, l.repla
 FROM onelane.ledger AS l
 LEFT JOIN onelane.fences AS f ON f.lane = l.lane
 LEFT JOIN onelane.ledger AS n ON n.job_id = f.job_id
-WHERE l.job_id = ANY (%(ids)s::text[])
+WHERE l.job_id = ANY (ARRAY (SELECT json_array_elements_text(%(ids)s::json)))
 ORDER BY l.seq, l.job_id

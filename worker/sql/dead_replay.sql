@@ -2,7 +2,7 @@
 -- written anew when they end again. The notification wakes a worker's timer at the commit.
 WITH sent AS (
     UPDATE onelane.ledger SET status = 'replaying', forced = %(force)s, replays = replays + 1
-    WHERE job_id = ANY (%(ids)s::text[]) AND status IN ('dead', 'replaying')
+    WHERE job_id = ANY (ARRAY (SELECT json_array_elements_text(%(ids)s::json))) AND status IN ('dead', 'replaying')
     RETURNING job_id, kind, seq, code, error_class, sqlstate, error
 ), left_for_the_relay AS (
     INSERT INTO onelane.outbox (topic, key, kind, payload, actor, reason)

@@ -1,2 +1,2 @@
--- How many of these jobs wait in the outbox to be put back into their lanes.
-SELECT count(*) FROM onelane.outbox WHERE topic = 'replay' AND key = ANY (%(ids)s::text[])
+-- The jobs that wait in the outbox to be put back into their lanes.
+SELECT key FROM onelane.outbox WHERE topic = 'replay'

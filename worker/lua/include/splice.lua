@@ -12,7 +12,16 @@ local function number_at(list, place)
   return 0
 end
 
+local function number_before(list, place)
+  return place > 0 and number_at(list, place - 1) or -1
+end
+
+-- The place of a number below `high`, and the number before it.
 local function place_for(list, number, high)
+  local last = number_before(list, high)
+  if last <= number then
+    return high, last -- behind all, as most are
+  end
   local low = 0
   while low < high do
     local middle = math.floor((low + high) / 2)
@@ -22,7 +31,7 @@ local function place_for(list, number, high)
       low = middle + 1
     end
   end
-  return low
+  return low, number_before(list, low)
 end
 
 local function open_and_fill(list, place, length, jobs, first, last)
@@ -48,9 +57,8 @@ local function splice_by_number(list, numbers, jobs)
   local length, last = redis.call('LLEN', list), #jobs
   local place = length
   while last > 0 do
-    place = place_for(list, numbers[last], place)
-    local below = place > 0 and number_at(list, place - 1) or -1
-    local first = last
+    local first, below = last
+    place, below = place_for(list, numbers[last], place)
     while first > 1 and numbers[first - 1] >= below do
       first = first - 1
     end
