@@ -60,14 +60,16 @@ def _rates(stage: Stage, tag: str) -> list[float]:
 def _rates_ahead(stage: Stage, waiting: int) -> list[float]:
     """With `waiting` jobs in the lanes that are drained; the first of them only warm the workers."""
     rates = []
-    stage.tidy()
     for count, tag in _chunks(waiting + JOBS * (stage.rounds(3) + 1)):
         stage.client.enqueue_many(people(count, LANES, tag), actor=ACTOR)
-    with stage.crew():
+    with stage.crew() as workers:
         left = stage.waiting() - JOBS
         until(lambda: stage.waiting() <= left)
         for _ in range(stage.rounds(3)):
+            workers.pause()
+            stage.tidy()
             began, left = time.monotonic(), stage.waiting()
+            workers.go()
             until(lambda: stage.waiting() <= left - JOBS)  # noqa: B023 - called before `left` changes
             rates.append((left - stage.waiting()) / (time.monotonic() - began))
     stage.clear()
