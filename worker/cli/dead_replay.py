@@ -9,13 +9,13 @@ from psycopg import Connection
 
 from worker.cli.dead_act import DryRun, end, held_lanes, letters, say_held, show_first
 from worker.cli.dead_filter import filtered, ledger
-from worker.cli.interrupt import interruptible
 from worker.cli.operator import ME, Actor, Reason
 from worker.cli.output import Json, complain, print_json, say
 from worker.dead_letters import Change, Filter, Replayed, edit, replay_steps
 from worker.dead_letters.drive import Drive
 from worker.dead_letters.outlook import outlooks
 from worker.errors import OnelaneError
+from worker.interrupt import interruptible
 from worker.intervention import Interventions
 from worker.job import Job, load_kinds
 from worker.lane_state import Hold

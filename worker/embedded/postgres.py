@@ -22,6 +22,7 @@ import psycopg
 
 from worker.embedded.server import Server, dies_with_parent, socket_dir
 from worker.errors import ConfigurationError
+from worker.interrupt import undivided
 
 USER = "postgres"
 SOCKET = ".s.PGSQL.5432"
@@ -96,20 +97,23 @@ class RunningPostgres(Server):
 
     def _run_alone(self, command: list[str], lock: IO[str]) -> None:
         """Run initdb. It has children of its own: when we are interrupted, none of them is left behind."""
-        initdb = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            pass_fds=[lock.fileno()],
-            start_new_session=True,
-        )
+        initdb = None
         try:
+            with undivided():
+                initdb = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    pass_fds=[lock.fileno()],
+                    start_new_session=True,
+                )
             _, said = initdb.communicate()
         except BaseException:
-            os.killpg(initdb.pid, signal.SIGKILL)
-            initdb.communicate()  # its end of file comes when the last of them is gone
+            if initdb is not None:
+                os.killpg(initdb.pid, signal.SIGKILL)
+                initdb.communicate()  # its end of file comes when the last of them is gone
             raise
         if initdb.returncode:
             raise ConfigurationError(f"PostgreSQL could not make its data directory: {said.strip()}")
