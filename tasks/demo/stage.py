@@ -21,6 +21,7 @@ from tasks.demo.query import query
 from tasks.settings import TriageSettings
 from worker.embedded import start_postgres, start_redis
 from worker.embedded.postgres import RunningPostgres
+from worker.interrupt import undivided
 from worker.migrate import migrate
 from worker.settings import Settings
 
@@ -40,11 +41,7 @@ class Stage:
 @contextmanager
 def stage() -> Iterator[Stage]:
     """Start the services and make both databases; stop and remove everything in the end."""
-    with (
-        _no_settings(),
-        tempfile.TemporaryDirectory(prefix="onelane-demo-") as folder,
-        contextlib.chdir(folder),
-    ):
+    with _no_settings(), _own_folder() as folder, contextlib.chdir(folder):
         data = Path(folder)
         data.chmod(0o711)  # PostgreSQL may run as another user, below it
         with start_redis(data / "redis") as redis, start_postgres(data / "postgres") as postgres:
@@ -58,6 +55,15 @@ def stage() -> Iterator[Stage]:
                 lock_timeout_ms=LOCK_TIMEOUT_MS,
             )
             yield Stage(postgres.url_of("legacy"), settings)
+
+
+@contextmanager
+def _own_folder() -> Iterator[str]:
+    """A directory that is removed in the end, however early we are interrupted."""
+    with contextlib.ExitStack() as end:
+        with undivided():
+            folder = end.enter_context(tempfile.TemporaryDirectory(prefix="onelane-demo-"))
+        yield folder
 
 
 @contextmanager
