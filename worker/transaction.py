@@ -4,8 +4,8 @@ psycopg's own `transaction()` awaits BEGIN before anything else, and all else be
 is an eighth of the time that a single job takes (measured: 1.24 ms against 1.08).
 
 psycopg's own `sync()` may wait for the server's answers while a part of what it has to send is still in its hands, and
-the server waits for that (seen with 1 MB and a server that was at work just then; nothing moves until
-`idle_in_transaction_session_timeout`). So all is sent before answers are awaited.
+the server waits for that (seen with 1 MB and a server that was at work just then). Between two messages
+`idle_in_transaction_session_timeout` ends it, within one nothing does. So all is sent before answers are awaited.
 """
 
 from collections.abc import Callable, Iterator

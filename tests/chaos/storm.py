@@ -19,7 +19,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tests.chaos.conftest import Stand
-from tests.operations.conftest import ROOT, environment
+from tests.operations.conftest import start
 from worker.settings import Settings
 from worker.up import worker_command
 
@@ -59,15 +59,7 @@ class Crew:
         self._log.close()
 
     def _start(self, number: int) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            worker_command(self._settings, f"w{number}@%h"),
-            cwd=ROOT,
-            env=environment(self._settings),
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
-        )
+        return start(worker_command(self._settings, f"w{number}@%h"), self._settings, self._log)
 
 
 class Storm:

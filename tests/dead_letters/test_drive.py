@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import Counter
+from typing import Any
 
 import pytest
 from psycopg import Connection
@@ -145,3 +146,19 @@ def test_live_jobs_and_replays_of_one_lane_keep_their_order(notebook: Notebook) 
     assert ends["applied", "written"] == len(lines) == len(set(lines))
     assert sum(ends.values()) == 316
     assert set(ends) <= {("applied", "written"), ("dead", "overtaken"), ("dead", "permanent")}
+
+
+@pytest.mark.parametrize(
+    ("pace", "sent"),
+    [({"wait_seconds": 60}, 3), ({"rate": 0.01}, 1), ({"stop_after_failures": 2, "wait_seconds": 60}, 2)],
+)
+def test_an_interruption_ends_every_kind_of_waiting(notebook: Notebook, pace: dict[str, Any], sent: int) -> None:
+    ids = bury(notebook, [Write(page="p", text=text) for text in "abc"])
+    made = Drive(notebook.settings, notebook.connection, notebook.redis, **pace)
+    interruption = threading.Timer(0.3, made.interrupt)
+    interruption.start()
+    began = time.monotonic()
+    made.run(Filter(), actor="ada", reason=None, force=False)
+    interruption.join()
+    assert time.monotonic() - began < 20
+    assert (made.stopped, made.result.replayed, made.undelivered()) == ("interrupted", ids[:sent], 0)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 import pytest
@@ -91,18 +91,24 @@ def environment(settings: Settings) -> dict[str, str]:
     return {**os.environ, **named}
 
 
+def start(command: list[str], settings: Settings, output: IO[bytes], **more: str) -> subprocess.Popen[bytes]:
+    """Start a process with these settings, in a session of its own."""
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**environment(settings), **more},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+
+
 @contextmanager
 def running(command: list[str], settings: Settings, log: Path, **more: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process with these settings, until the block ends."""
     with log.open("ab") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**environment(settings), **more},
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+        process = start(command, settings, output, **more)
     try:
         yield process
     finally:
