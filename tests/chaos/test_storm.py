@@ -52,10 +52,10 @@ def test_a_storm(stand: Stand, patient: Settings, crew: Crew, seed: int) -> None
         jobs[client.enqueue(job, actor=ACTOR).id] = job
 
     for _ in range(BLOWS):
-        for _ in range(dice.randrange(5, 40)):
-            enqueue()
         storm.wait(dice.uniform(0.1, 0.8))
-        storm.blow()
+        for _ in range(dice.randrange(50, 250)):
+            enqueue()
+        storm.blow()  # while what has just come is worked off
     enqueue()
 
     storm.calm_down(lambda: not client.redis.exists(client.keys.named("pending")))
