@@ -3,6 +3,11 @@
 The token is a growing number that proves the claim: PostgreSQL compares it before anything is written (batch.py), Redis
 before anything is taken off a lane (acknowledge.py). The lease only decides how soon a dead worker's lanes are taken
 back; a claim that outlives it does no harm.
+
+Who found nothing sends the next claim ahead, behind a command that blocks until an enqueue calls. Redis serves both in
+the turn of that enqueue, before it syncs its file: a job and its claim cost one sync. A worker that dies while it waits
+takes its claim along with its connection; one that is paused leaves a lane under a lease, as if it had been paused a
+moment later.
 """
 
 from collections.abc import Callable
@@ -14,7 +19,7 @@ from worker.bell import ring
 from worker.head import HeadMemory
 from worker.lane import Keys
 from worker.redis_client import block_seconds
-from worker.script import run
+from worker.script import Call, run, run_after_pop, run_all
 from worker.settings import Settings
 
 CLAIM_BYTES = 8 * 1024 * 1024
@@ -60,13 +65,21 @@ class Claimer:
         self._redis, self._keys, self._settings, self._drain, self._call = redis, keys, settings, drain, call
         self._number = 0
 
-    def claim(self) -> Claim | Nothing:
-        """Take what is ready, oldest first; also end any earlier claim number. Raises redis.RedisError."""
+    def claim(self, wait_seconds: float = 0.0) -> Claim | Nothing:
+        """Take what is ready, oldest first; also end any earlier claim number. With `wait_seconds`, as soon as an
+        enqueue calls, or the time is over, or for as long as one command may take. Raises redis.RedisError.
+        """
         s = self._settings
         self._number += 1
         times = (s.lease_ms * 1000, s.linger_ms * 1000, s.slice_ms * 1000)
         args = (self._drain, self._number, int(self._number == 1), s.claim_lanes, s.claim_jobs, CLAIM_BYTES, *times)
-        word, must_ring, *rest = run(self._redis, self._keys, "claim", *args, grant=self._drain)
+        call = Call("claim", args, {"grant": self._drain})
+        if wait_seconds > 0:
+            wake = self._keys.named("wake")
+            answer = run_after_pop(self._redis, self._keys, wake, block_seconds(wait_seconds, s), call)
+        else:
+            (answer,) = run_all(self._redis, self._keys, [call])
+        word, must_ring, *rest = answer
         if must_ring:
             self._call(s)
         if word == b"empty":

@@ -67,20 +67,20 @@ class Drain:
 
         Raises redis.RedisError; what was claimed then comes back with its lease.
         """
-        linger_until = 0.0
+        linger_until = wait_seconds = 0.0
         try:
             self._deliver_outbox()
             while time.monotonic() < self._deadline:
-                claim = self._claimer.claim()
+                claim = self._claimer.claim(wait_seconds)
                 if isinstance(claim, Claim):
                     self._work(claim)
-                    linger_until = 0.0
+                    linger_until = wait_seconds = 0.0
                     continue
                 now = time.monotonic()
                 linger_until = linger_until or min(now + self._settings.linger_ms / 1000, self._deadline)
                 if now >= linger_until:
                     break
-                self._claimer.linger(min(claim.wait_seconds, linger_until - now))
+                wait_seconds = min(claim.wait_seconds, linger_until - now)
         except Outage:
             pass
         if self._session.is_away:

@@ -89,6 +89,21 @@ def run_all(redis: Redis, keys: Keys, calls: Iterable[Call]) -> list[Any]:
         return _called(redis, keys, calls)
 
 
+def run_after_pop(redis: Redis, keys: Keys, awaited: str, seconds: float, call: Call) -> Any:
+    """Call one script as soon as something could be popped from the list, or the time is over; return its answer.
+
+    Both are sent together, and Redis runs the script in the same turn as the push. Raises redis.RedisError.
+    """
+    try:
+        with redis.pipeline(transaction=False) as pipeline:
+            pipeline.blpop([awaited], timeout=seconds)
+            pipeline.execute_command(*call.command(keys))  # type: ignore[no-untyped-call]  # redis-py has no types here
+            _, answer = pipeline.execute()
+            return answer
+    except NoScriptError:
+        return run_all(redis, keys, [call])[0]
+
+
 def _called(redis: Redis, keys: Keys, calls: list[Call]) -> list[Any]:
     if len(calls) == 1:
         return [redis.execute_command(*calls[0].command(keys))]  # type: ignore[no-untyped-call]  # redis-py has no types here

@@ -1,5 +1,8 @@
 """A worker that dies, or is paused for longer than its lease, at each step of its work: each job once and in order."""
 
+import os
+import signal
+
 import pytest
 
 from tests.chaos.puppet import Puppets, Step, go_on
@@ -21,7 +24,8 @@ STEPS = [
     Step("after", "worker.relay", "enqueue"),
     Step("after", "worker.relay", "Relay._effects"),
     Step("after", "worker.relay", "Relay.deliver"),
-    Step("before", "worker.claim", "Claimer.linger"),
+    Step("before", "worker.claim", "run_after_pop"),
+    Step("after", "worker.claim", "run_after_pop"),
     Step("before", "worker.claim", "Claimer.leave"),
     Step("after", "worker.claim", "Claimer.leave"),
 ]
@@ -67,6 +71,42 @@ def test_a_worker_that_was_paused_past_its_lease_wakes_up_and_changes_nothing(
     go_on(paused)
     assert snapshot(notebook) == before
     check(notebook, jobs)
+
+
+def test_the_claim_of_a_lingering_worker_comes_with_the_enqueue_that_calls_it_and_dies_with_the_worker(
+    notebook: Notebook, puppets: Puppets
+) -> None:
+    lingering = puppets.start(linger_ms=20_000, slice_ms=20_000, redis_timeout_ms=40_000)
+    eventually(lambda: is_lingering(notebook), "it lingers")
+    lingering.kill()
+    eventually(lambda: not is_lingering(notebook), "Redis has heard of its end")
+    jobs = enqueue(notebook)
+    assert notebook.redis.zcard(notebook.keys.named("claimed")) == 0
+    notebook.drain_all()
+    check(notebook, jobs)
+
+
+def test_a_worker_that_was_paused_while_it_lingered_leaves_a_lane_under_a_lease_and_changes_nothing(
+    notebook: Notebook, puppets: Puppets
+) -> None:
+    paused = puppets.start(linger_ms=20_000, slice_ms=1_000, redis_timeout_ms=40_000)
+    eventually(lambda: is_lingering(notebook), "it lingers")
+    assert paused.pid is not None
+    os.kill(paused.pid, signal.SIGSTOP)
+    jobs: dict[str, Writing] = {}
+    more(notebook, jobs)
+    assert notebook.redis.zrange(notebook.keys.named("claimed"), 0, -1) == [b"page:p0"]
+    notebook.end_leases()
+    notebook.drain_all()
+    before = snapshot(notebook)
+    go_on(paused)
+    assert snapshot(notebook) == before
+    check(notebook, jobs)
+
+
+def is_lingering(notebook: Notebook) -> bool:
+    """Whether Redis holds a command of a worker until an enqueue calls."""
+    return bool(notebook.redis.info("clients")["blocked_clients"])
 
 
 def snapshot(notebook: Notebook) -> dict[str, object]:
