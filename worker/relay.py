@@ -28,6 +28,7 @@ from worker.query import query
 from worker.replies import reply_keys, reply_order
 from worker.script import run
 from worker.settings import Settings
+from worker.transaction import Sync, pipelined_transaction
 from worker.verdict import judge
 
 PAGE = 500
@@ -55,19 +56,21 @@ class Relay:
         busy: set[str] = set()
         full: set[str] = set()
         while last == 0 or len(rows) == PAGE:
-            with connection.transaction():
-                connection.execute(query("outbox_lock"))
+            with pipelined_transaction(connection) as sync:
+                connection.execute(query("outbox_lock"), prepare=True)
+                connection.execute(query("outbox_async"), prepare=True)
                 cursor = raw_cursor(connection)
                 cursor.row_factory = namedtuple_row
-                cursor.execute(query("outbox_page"), {"after": last, "limit": PAGE})
+                cursor.execute(query("outbox_page"), {"after": last, "limit": PAGE}, prepare=True)
+                sync()
                 rows = list(cursor)
                 done = [
                     *self._jobs(connection, rows, full),
-                    *self._replays(connection, rows, busy),
+                    *self._replays(connection, sync, rows, busy),
                     *self._effects(rows),
                     *self._replies(rows),
                 ]
-                connection.execute(query("outbox_delivered"), {"ids": to_json(done).decode()})
+                connection.execute(query("outbox_delivered"), {"ids": to_json(done).decode()}, prepare=True)
             delivered += len(done)
             last = rows[-1].id if rows else -1
         return delivered
@@ -96,7 +99,7 @@ class Relay:
         full.update(made.lane for (_, made), word in zip(orders, words, strict=True) if word in FULL)
         return unusable + [row_id for (row_id, _), word in zip(orders, words, strict=True) if word not in FULL]
 
-    def _replays(self, connection: Connection, rows: Iterable[Any], busy: set[str]) -> list[int]:
+    def _replays(self, connection: Connection, sync: Sync, rows: Iterable[Any], busy: set[str]) -> list[int]:
         """Dead letters go back into their lanes, all in one script call: nobody claims a lane between two of them.
 
         A claimed lane is `busy`. Whatever else this delivery finds for it stays behind too, since older jobs of it do.
@@ -105,7 +108,9 @@ class Relay:
         if not replays:
             return []
         ids = to_json([row.key for row in replays]).decode()
-        found = connection.execute(query("replay_jobs"), {"ids": ids}).fetchall()
+        cursor = connection.execute(query("replay_jobs"), {"ids": ids})
+        sync()
+        found = cursor.fetchall()
         jobs = {job_id: lane for job_id, lane, *_ in found}
         args: list[str | int | bytes] = []
         for job_id, lane, digest, seq, body in found:
