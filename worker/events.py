@@ -66,11 +66,9 @@ class Events:
 
     def _received(self, entry: Entry, now: float) -> dict[str, Any]:
         e, mask = entry.envelope, self._mask
-        if mask is None:
-            shown = {"lane": e.lane, "actor": e.actor, "attempt": entry.attempts, "payload": e.payload}
-        else:
-            whose = {"lane": mask.lane(e.lane), "actor": mask.text(e.actor)}
-            shown = {**whose, "attempt": entry.attempts, "payload": mask.payload(e.payload)}
+        lane, actor, payload = e.lane, e.actor, e.payload
+        if mask is not None:
+            lane, actor, payload = mask.lane(lane), mask.text(actor), mask.payload(payload)
         return {
             "type": "task-received",
             "uuid": e.id,
@@ -78,7 +76,7 @@ class Events:
             "hostname": self._hostname,
             "name": e.kind,
             "args": "()",
-            "kwargs": repr(shown),
+            "kwargs": f"{{'lane': {lane!r}, 'actor': {actor!r}, 'attempt': {entry.attempts}, 'payload': {payload!r}}}",
             "retries": max(0, entry.attempts - 1),
             "root_id": self.drain,
             "parent_id": self.drain,
