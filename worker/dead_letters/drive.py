@@ -17,8 +17,8 @@ from psycopg.errors import LockNotAvailable
 from redis import Redis
 from redis.exceptions import RedisError
 
-from worker.dead_letters.filter import CHUNK, Filter
-from worker.dead_letters.replay import Replayed, ends_of, replay_steps
+from worker.dead_letters.filter import Filter
+from worker.dead_letters.replay import STEP, Replayed, ends_of, replay_steps
 from worker.lane import Keys
 from worker.query import query
 from worker.relay import Relay
@@ -108,7 +108,7 @@ class Drive:
         return sum(status == "dead" for status in self.ends.values())
 
     def _size(self) -> int:
-        size = CHUNK if self.rate is None else max(1, min(CHUNK, int(self.rate / STEPS_PER_SECOND)))
+        size = STEP if self.rate is None else max(1, min(STEP, int(self.rate / STEPS_PER_SECOND)))
         return size if self.stop_after_failures is None else min(size, self.stop_after_failures - self.failures)
 
     def _await(self, ids: Iterable[str]) -> None:

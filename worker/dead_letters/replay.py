@@ -24,9 +24,14 @@ from psycopg import Connection
 from pydantic_core import to_json
 
 from worker.dead_letters.acts import check_operator
-from worker.dead_letters.filter import CHUNK, Filter
+from worker.dead_letters.filter import Filter
 from worker.dead_letters.outlook import Outlook, outlooks, unmet
 from worker.query import query
+
+STEP = 5000
+"""Dead letters that one transaction sends back. More than for other acts: the more of a lane go back at once, the less
+each costs, and none of their bytes are held here.
+"""
 
 
 @dataclass
@@ -59,7 +64,7 @@ def replay(
 ) -> Replayed:
     """Send the dead letters that are found back into their lanes; a worker delivers them.
 
-    Each 1,000 are one transaction, or a part of the caller's. To hear of their ends ask the ledger (`ends_of`): Redis
+    Each 5,000 are one transaction, or a part of the caller's. To hear of their ends ask the ledger (`ends_of`): Redis
     may know an old outcome until they are delivered. Raises Refused when actor or reason are none.
     """
     result = Replayed()
@@ -75,7 +80,7 @@ def replay_steps(
     actor: str,
     reason: str | None = None,
     force: bool = False,
-    size: Callable[[], int] = lambda: CHUNK,
+    size: Callable[[], int] = lambda: STEP,
     dry_run: bool = False,
 ) -> Iterator[Replayed]:
     """The same, `size()` at a time: a step is done when it is asked for. `dry_run` only says what would be done.
