@@ -1,19 +1,18 @@
 """`onelane import DIR`: the bot's JSON files become jobs."""
 
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import typer
 from psycopg import Connection
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from tasks.import_plan import Plan, plan
 from tasks.importer import Importer, Stalled, sprints_of
 from tasks.settings import triage_settings
 from worker import Client
 from worker.cli.output import complain, print_json, say, show_table
+from worker.cli.progress import progress
 from worker.database import connect
 from worker.database import require_usable as require_usable_database
 from worker.redis_client import require_usable as require_usable_redis
@@ -43,10 +42,8 @@ def _rehearse(client: Client, database: Connection, made: Plan, actor: str) -> d
 
 
 def _import(client: Client, database: Connection, made: Plan, actor: str) -> dict[str, int]:
-    bar = (TextColumn("importing"), BarColumn(), MofNCompleteColumn())
-    with Progress(*bar, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("importing", total=len(made.jobs))
-        importer = Importer(client, database, actor, lambda: progress.advance(task))
+    with progress("Importing", lambda: len(made.jobs)) as advance:
+        importer = Importer(client, database, actor, partial(advance, 1))
         try:
             importer.run(made)
         except Stalled as stalled:

@@ -2,6 +2,9 @@
 
 import base64
 import json
+import os
+import pty
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -9,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.onelane import Onelane, until
+from tests.acceptance.onelane import ONELANE, Onelane, until
 from tests.dead_letters.conftest import acts, bury, died, draining
 from tests.integration.kinds import Engrave, Write
 from tests.integration.notebook import Notebook
@@ -55,6 +58,23 @@ def test_an_empty_list_is_good_and_a_filter_without_a_match_is_a_no(onelane: One
         assert (command, done.code, done.err) == (command, 1, no_match)
     done = onelane("dead", "export", "--kind", "no.such")
     assert (done.code, done.out) == (1, "")
+
+
+def test_a_long_replay_shows_a_terminal_how_far_it_is(onelane: Onelane, notebook: Notebook) -> None:
+    bury(notebook, [Write(page="p", text=str(n)) for n in range(3)])
+    screen, terminal = pty.openpty()
+    command = [ONELANE, "dead", "replay", "--all", "--rate", "2"]
+    environment = {**onelane.environment, "TERM": "xterm"}
+    with os.fdopen(screen, "rb", buffering=0) as shown:
+        done = subprocess.run(
+            command, cwd=onelane.directory, env=environment, stdout=subprocess.PIPE, stderr=terminal, check=False
+        )
+        os.set_blocking(screen, False)
+        told = (shown.read(100_000) or b"").decode()
+        os.close(terminal)
+    assert (done.returncode, done.stdout) == (0, b"3 dead letters go back into their lanes.\n")
+    percents = list(dict.fromkeys(re.findall(r"Replaying \S+ +(\d+)%", told)))
+    assert percents[-3:] == ["33", "67", "100"]
 
 
 def test_show_reads_like_a_bug_report(onelane: Onelane, notebook: Notebook) -> None:

@@ -6,7 +6,8 @@ from worker.cli.dead_act import DryRun, end, held_lanes, letters, say_held, show
 from worker.cli.dead_filter import filtered, ledger
 from worker.cli.operator import ME, Actor, Reason
 from worker.cli.output import Json, print_json, say
-from worker.dead_letters import Filter
+from worker.cli.progress import progress
+from worker.dead_letters import Filter, count
 from worker.dead_letters import discard as give_up
 from worker.redis_client import redis_client
 
@@ -25,7 +26,8 @@ def discard(
     Exit code 1 when one was refused.
     """
     with ledger() as (settings, connection):
-        result = give_up(connection, found, actor=actor, reason=reason, dry_run=dry_run)
+        with progress("Discarding", lambda: count(connection, found)) as advance:
+            result = give_up(connection, found, actor=actor, reason=reason, dry_run=dry_run, advance=advance)
         if dry_run and not as_json:
             show_first(connection, result.discarded)
         with redis_client(settings) as redis:

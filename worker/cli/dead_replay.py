@@ -11,7 +11,8 @@ from worker.cli.dead_act import DryRun, end, held_lanes, letters, say_held, show
 from worker.cli.dead_filter import filtered, ledger
 from worker.cli.operator import ME, Actor, Reason
 from worker.cli.output import Json, complain, print_json, say
-from worker.dead_letters import Change, Filter, Replayed, edit, replay_steps
+from worker.cli.progress import progress
+from worker.dead_letters import Change, Filter, Replayed, count, edit, replay_steps
 from worker.dead_letters.drive import Drive
 from worker.dead_letters.outlook import outlooks
 from worker.errors import OnelaneError
@@ -62,9 +63,10 @@ def replay(  # noqa: PLR0913 - each is an option
                 _rehearse(connection, found, actor, force=force, as_json=as_json)
             return
         seconds = wait if wait is not None else END_SECONDS if stop_after_failures else 0
-        drive = Drive(settings, connection, redis, rate, stop_after_failures, seconds)
-        with interruptible(drive.interrupt):
-            drive.run(found, actor=actor, reason=reason, force=force)
+        with progress("Replaying", lambda: count(connection, found)) as advance:
+            drive = Drive(settings, connection, redis, rate, stop_after_failures, seconds, advance)
+            with interruptible(drive.interrupt):
+                drive.run(found, actor=actor, reason=reason, force=force)
         undelivered = drive.undelivered()
         held = held_lanes(settings, connection, redis, drive.result.replayed)
         if resume and not undelivered:

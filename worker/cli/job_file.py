@@ -1,8 +1,5 @@
 """A job file: one job a line, handed in chunk by chunk, so that a file may be larger than the memory."""
 
-import os
-import stat
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -10,10 +7,10 @@ from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
-from rich.console import Console
-from rich.progress import Progress
 
 from worker.cli.output import complain
+from worker.cli.progress import progress
+from worker.cli.streams import size
 from worker.client import Client
 from worker.enqueue import CHUNK, Order, order
 from worker.errors import ConfigurationError, InvalidJob, JobTooLarge, OnelaneError, Refused
@@ -69,8 +66,7 @@ def hand_in(client: Client, file: IO[bytes], *, complaining: bool) -> HandedIn:
     """
     done, last = HandedIn(), 0
     lines = _lines(file, LINE_LIMIT * client.settings.payload_limit)
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
-        bar = progress.add_task("Enqueueing", total=_size(file))
+    with progress("Enqueueing", lambda: size(file)) as advance:
         try:
             while chunk := list(islice(lines, CHUNK)):
                 refused = _hand_in_chunk(client, chunk, done)
@@ -78,7 +74,7 @@ def hand_in(client: Client, file: IO[bytes], *, complaining: bool) -> HandedIn:
                 for line in refused if complaining else ():
                     complain(f"line {line['line']}: {line['error']}")
                 last = chunk[-1][0]
-                progress.update(bar, advance=sum(len(line) for _, line in chunk))
+                advance(sum(len(line) for _, line in chunk))
         except OSError as error:
             spool = f"the spool in {client.settings.data_dir} can't be written ({error.strerror})"
             raise ConfigurationError(f"Redis is away, and {spool}. Only lines up to {last} were enqueued.") from None
@@ -133,9 +129,3 @@ def _lines(file: IO[bytes], limit: int) -> Iterator[tuple[int, bytes]]:
             rest = file.readline(limit + 1)
         if not line.isspace():
             yield number, line
-
-
-def _size(file: IO[bytes]) -> int | None:
-    """The size of a file; None when it is a pipe or a terminal."""
-    found = os.fstat(file.fileno())
-    return found.st_size if stat.S_ISREG(found.st_mode) else None

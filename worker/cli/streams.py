@@ -1,5 +1,7 @@
 """Files that a command reads or writes; `-` is standard input or output."""
 
+import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,3 +37,9 @@ def write_to(file: Path) -> Iterator[IO[str]]:
         raise typer.BadParameter(f"{file} can't be written: {error.strerror}") from None
     with opened:
         yield opened
+
+
+def size(file: IO[bytes]) -> int | None:
+    """The size of a file; None when it is a pipe or a terminal."""
+    found = os.fstat(file.fileno())
+    return found.st_size if stat.S_ISREG(found.st_mode) else None

@@ -1,5 +1,6 @@
 """Discard: dead letters are given up. They stay in the ledger with their bytes, and nothing can replay them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from psycopg import Connection
@@ -19,9 +20,15 @@ class Discarded:
 
 
 def discard(
-    connection: Connection, found: Filter, *, actor: str, reason: str | None = None, dry_run: bool = False
+    connection: Connection,
+    found: Filter,
+    *,
+    actor: str,
+    reason: str | None = None,
+    dry_run: bool = False,
+    advance: Callable[[int], object] = lambda _: None,
 ) -> Discarded:
-    """Give up the dead letters that are found; with `dry_run` only say which.
+    """Give up the dead letters that are found; with `dry_run` only say which. `advance` hears how many more are done.
 
     Each 1,000 are one transaction, or a part of the caller's. Raises Refused when actor or reason are none.
     """
@@ -34,4 +41,5 @@ def discard(
         result.discarded += done
         on_its_way = "It is on its way back to its lane; `onelane cancel` takes it out there."
         result.refused |= {job_id: on_its_way for job_id in ids if job_id not in set(done)}
+        advance(len(ids))
     return result

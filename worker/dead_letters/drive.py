@@ -8,7 +8,7 @@ one begins when it has ended: so never more than that many die again.
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -45,6 +45,8 @@ class Drive:
     stop_after_failures: int | None = None
     wait_seconds: float = 0
     """How long to wait for the ends of a step, or of all."""
+    advance: Callable[[int], object] = lambda _: None
+    """Hears how many more are done."""
     result: Replayed = field(default_factory=Replayed)
     ends: dict[str, str] = field(default_factory=dict)
     """The status of each replayed job that has ended again; `dead` is a failure."""
@@ -73,6 +75,7 @@ class Drive:
         for step in steps:
             self.result.add(step)
             self.deliver()
+            self.advance(len(step.replayed) + len(step.refused))
             if self.stop_after_failures is not None:
                 self._await(step.replayed)
             if self.rate is not None and self.stopped is None:
