@@ -2,11 +2,12 @@
 
 Called after the commit. If it never comes to that, the lease ends, the next claim finds the jobs in the ledger, and
 acknowledges them then. Every call carries the claim's token: one that is no longer in force changes nothing. What has
-ended now is counted along with it.
+ended now is counted along with it, and the drain's next claim is made.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from redis import Redis
 
@@ -43,23 +44,26 @@ def acknowledge(
     *,
     seconds: float = 0.0,
     clock_floor: int = 0,
-) -> None:
-    """Give claimed lanes back, in one transaction; their batch took `seconds`.
+    then: Call | None = None,
+) -> Any:
+    """Give claimed lanes back, in one transaction; their batch took `seconds`. The answer of `then`, which is called
+    last.
 
     Raises redis.RedisError; it can be called again as it is.
     """
     calls = []
     for settled in lanes:
-        lane, then = settled.lane, settled.then
-        if settled.ends or then is None:
+        lane, park = settled.lane, settled.then
+        if settled.ends or park is None:
             outcomes = [part for entry, end in settled.ends for part in (entry.queued_as, entry.outcome(end))]
-            keep = int(then is not None)
+            keep = int(park is not None)
             args = (lane, token, len(settled.ends), keep, settings.outcome_seconds * 1000, *outcomes)
             calls.append(Call("acknowledge", args, {"lane": lane}))
-        if then is not None:
-            args = (lane, token, then.delay_ms * 1000, then.memory or "", clock_floor)
+        if park is not None:
+            args = (lane, token, park.delay_ms * 1000, park.memory or "", clock_floor)
             calls.append(Call("park", args, {"lane": lane}))
     fresh = [pair for settled in lanes for pair in settled.ends if not pair[1].repeated]
     if fresh:
         calls.append(counted(ended(fresh, seconds)))
-    run_all(redis, keys, calls)
+    answers = run_all(redis, keys, calls if then is None else [*calls, then])
+    return None if then is None else answers[-1]

@@ -12,6 +12,7 @@ moment later.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from redis import Redis
 
@@ -69,19 +70,25 @@ class Claimer:
         """Take what is ready, oldest first; also end any earlier claim number. With `wait_seconds`, as soon as an
         enqueue calls, or the time is over, or for as long as one command may take. Raises redis.RedisError.
         """
+        call = self.next()
+        if wait_seconds > 0:
+            wake, seconds = self._keys.named("wake"), block_seconds(wait_seconds, self._settings)
+            return self.read(run_after_pop(self._redis, self._keys, wake, seconds, call))
+        return self.read(*run_all(self._redis, self._keys, [call]))
+
+    def next(self) -> Call:
+        """The call of the next claim, for who sends it along with others; `read` takes its answer."""
         s = self._settings
         self._number += 1
         times = (s.lease_ms * 1000, s.linger_ms * 1000, s.slice_ms * 1000)
         args = (self._drain, self._number, int(self._number == 1), s.claim_lanes, s.claim_jobs, CLAIM_BYTES, *times)
-        call = Call("claim", args, {"grant": self._drain})
-        if wait_seconds > 0:
-            wake = self._keys.named("wake")
-            answer = run_after_pop(self._redis, self._keys, wake, block_seconds(wait_seconds, s), call)
-        else:
-            (answer,) = run_all(self._redis, self._keys, [call])
+        return Call("claim", args, {"grant": self._drain})
+
+    def read(self, answer: Any) -> Claim | Nothing:
+        """What the script has answered; if work stays behind, another drain is called."""
         word, must_ring, *rest = answer
         if must_ring:
-            self._call(s)
+            self._call(self._settings)
         if word == b"empty":
             return Nothing(rest[0] / 1_000_000)
         token, cancellations, *fields = rest

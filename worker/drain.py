@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from worker.acknowledge import Park, Settled, acknowledge
 from worker.alerts import Alerts
 from worker.batch import Batch, apply
-from worker.claim import Claim, ClaimedLane, Claimer
+from worker.claim import Claim, ClaimedLane, Claimer, Nothing
 from worker.entry import End, Entry, cancelled, dead
 from worker.events import Events
 from worker.isolation import Isolation, ServerFault, stops_lane
@@ -60,6 +60,7 @@ class Drain:
         self._deadline = time.monotonic() + settings.slice_ms / 1000 * random.uniform(0.7, 1.0)  # noqa: S311 - no secret
         self._at_once = True
         self._resting: dict[str, Park | None] = {}
+        self._next: Claim | Nothing | None = None
         self.counts: Counter[str] = Counter()
 
     def run(self) -> Counter[str]:
@@ -70,8 +71,8 @@ class Drain:
         linger_until = wait_seconds = 0.0
         try:
             self._deliver_outbox()
-            while time.monotonic() < self._deadline:
-                claim = self._claimer.claim(wait_seconds)
+            while self._next is not None or time.monotonic() < self._deadline:
+                claim, self._next = self._next or self._claimer.claim(wait_seconds), None
                 if isinstance(claim, Claim):
                     self._work(claim)
                     linger_until = wait_seconds = 0.0
@@ -136,7 +137,7 @@ class Drain:
         self._at_once = batch.all_new
         settled = [Settled(lane, pairs) for lane, pairs in batch.ends.items()]
         settled += [Settled(lane.name, then=Park(0)) for lane in claim.lanes if lane.name not in batch.ends]
-        self._acknowledge(claim, settled, seconds, batch.newest_token)
+        self._acknowledge(claim, settled, seconds, batch.newest_token, and_claim=time.monotonic() < self._deadline)
         if batch.outbox:
             self._deliver_outbox()
 
@@ -160,15 +161,19 @@ class Drain:
     def _give_back(self, claim: Claim) -> None:
         self._acknowledge(claim, [Settled(lane.name, then=Park(0)) for lane in claim.lanes], 0)
 
-    def _acknowledge(self, claim: Claim, lanes: list[Settled], seconds: float, clock_floor: int = 0) -> None:
-        """Take what ended off the lanes. While Redis is away this worker's word is still the fastest way back: it is
-        repeated until the lease is over anyway.
+    def _acknowledge(
+        self, claim: Claim, lanes: list[Settled], seconds: float, clock_floor: int = 0, *, and_claim: bool = False
+    ) -> None:
+        """Take what ended off the lanes, and in the same breath make the next claim. While Redis is away this worker's
+        word is still the fastest way back: it is repeated until the lease is over anyway.
         """
         for settled in lanes:
             settled.then = settled.then or self._resting.get(settled.lane)
         patience = while_redis_is_away(self._settings.lease_ms / 1000)
-        batch = {"seconds": seconds, "clock_floor": clock_floor}
-        patience(acknowledge, self._redis, self._keys, self._settings, claim.token, lanes, **batch)
+        batch = {"seconds": seconds, "clock_floor": clock_floor, "then": self._claimer.next() if and_claim else None}
+        answer = patience(acknowledge, self._redis, self._keys, self._settings, claim.token, lanes, **batch)
+        if and_claim:
+            self._next = self._claimer.read(answer)
         pairs = [pair for settled in lanes for pair in settled.ends if not pair[1].repeated]
         self.counts.update(end.status for _, end in pairs)
         self._events.ended(pairs, seconds)

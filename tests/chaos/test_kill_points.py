@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from tests.chaos.conftest import Stand
 from tests.chaos.puppet import Puppets, Step, go_on
 from tests.chaos.truth import Writing, check
 from tests.integration.kinds import Engrave, Harm, Tell, Write
@@ -102,6 +103,25 @@ def test_a_worker_that_was_paused_while_it_lingered_leaves_a_lane_under_a_lease_
     go_on(paused)
     assert snapshot(notebook) == before
     check(notebook, jobs)
+
+
+def test_a_lane_that_was_claimed_with_an_acknowledgement_comes_back_from_an_outage_as_it_was(
+    notebook: Notebook, stand: Stand, puppets: Puppets
+) -> None:
+    jobs = enqueue(notebook)
+    acknowledged = Step("after", "worker.drain", "acknowledge")
+    paused = puppets.pause(acknowledged, claim_lanes=1, lease_ms=60_000, slice_ms=1_000)
+    assert notebook.redis.zrange(notebook.keys.named("claimed"), 0, -1) == [b"page:p1"]
+    stand.postgres.kill()
+    go_on(paused)
+    assert notebook.redis.zcard(notebook.keys.named("claimed")) == 0
+    assert all(notebook.head_memory(f"page:p{n}") == (0, 0) for n in range(4))
+    stand.postgres.start()
+    again = Notebook(notebook.settings)
+    again.drain_all()
+    check(again, jobs)
+    assert again.rows("SELECT DISTINCT attempts FROM onelane.ledger") == [{"attempts": 1}]
+    again.close()
 
 
 def is_lingering(notebook: Notebook) -> bool:
