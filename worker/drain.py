@@ -1,8 +1,8 @@
 """The drain: claim ready lanes, apply their jobs, acknowledge, until nothing is ready or the time slice ends.
 
 A claim's jobs are applied together (batch.py), and one call acknowledges them and makes the next claim; if that fails,
-they are applied lane by lane (isolation.py). An outage is nobody's fault: the lanes are given back as they were, and the
-drain waits for the server.
+they are applied lane by lane (isolation.py). An outage is nobody's fault: the lanes are given back as they were, and
+the drain waits for the server.
 
 What a crash leaves, point by point: a claim without a batch ends with its lease and counts as a crash of the heads,
 which are then claimed alone; after `max_deliveries` of them a head is a dead letter. A committed batch without its
