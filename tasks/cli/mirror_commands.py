@@ -37,17 +37,19 @@ def verify_all(*, as_json: bool) -> None:
     """Compare all files with the database."""
     mirror = Mirror.of(triage_settings())
     with _database() as database:
-        found = {mirror.name(file): _differences(mirror, database, file) for file in FILES}
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        found = {mirror.name(file): _differences(mirror, database, file, deadline) for file in FILES}
     if as_json:
         print_json({"differences": found})
     else:
         for sentence in (sentence for each in found.values() for sentence in each):
             say(sentence)
         number = sum(map(len, found.values()))
+        many = "1 difference" if number == 1 else f"{number:,} differences"
         say(
             "The files say what the database holds."
             if number == 0
-            else f"{number} differences; `onelane mirror write` writes the files anew."
+            else f"{many}; `onelane mirror write` writes the files anew."
         )
     raise typer.Exit(int(any(found.values())))
 
@@ -82,8 +84,7 @@ def _database() -> Connection:
     return connect(settings, name="onelane-mirror")
 
 
-def _differences(mirror: Mirror, database: Connection, file: File) -> list[str]:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+def _differences(mirror: Mirror, database: Connection, file: File, deadline: float) -> list[str]:
     while True:
         found = _differences_now(mirror, database, file)
         if not found or time.monotonic() > deadline:
