@@ -40,12 +40,13 @@ def settings(redis_url: str, database_url: str, prefix: str, tmp_path: Path) -> 
 
 
 @pytest.fixture
-def client(settings: Settings) -> Client:
+def client(settings: Settings) -> Iterator[Client]:
     """A client with three jobs on one lane."""
     client = Client(settings)
     for text in ("a", "b", "c"):
         client.enqueue(stamps.Stamp(page="p", text=text), actor="U1", id=text)
-    return client
+    yield client
+    client.redis.close()
 
 
 @pytest.fixture
