@@ -37,8 +37,7 @@ def verify_all(*, as_json: bool) -> None:
     """Compare all files with the database."""
     mirror = Mirror.of(triage_settings())
     with _database() as database:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        found = {mirror.name(file): _differences(mirror, database, file, deadline) for file in FILES}
+        found = {mirror.name(file): each for file, each in _differences(mirror, database).items()}
     if as_json:
         print_json({"differences": found})
     else:
@@ -84,12 +83,14 @@ def _database() -> Connection:
     return connect(settings, name="onelane-mirror")
 
 
-def _differences(mirror: Mirror, database: Connection, file: File, deadline: float) -> list[str]:
-    while True:
-        found = _differences_now(mirror, database, file)
-        if not found or time.monotonic() > deadline:
-            return found
+def _differences(mirror: Mirror, database: Connection) -> dict[File, list[str]]:
+    """All files are looked at once, and those that differ again and again: each has the whole patience."""
+    found = {file: _differences_now(mirror, database, file) for file in FILES}
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while any(found.values()) and time.monotonic() < deadline:
         time.sleep(LOOK_SECONDS)
+        found |= {file: _differences_now(mirror, database, file) for file, each in found.items() if each}
+    return found
 
 
 def _differences_now(mirror: Mirror, database: Connection, file: File) -> list[str]:

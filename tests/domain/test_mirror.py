@@ -97,6 +97,21 @@ def test_each_difference_is_a_sentence_that_names_the_row_the_field_and_both_val
     assert {name: len(each) for name, each in found.items()} == dict(zip(FILES, (4, 1, 2, 1), strict=True))
 
 
+def test_each_file_has_the_whole_time_in_which_a_change_may_be_on_its_way(filled: Path) -> None:
+    late = filled / "currentState.json"
+    right = late.read_text()
+    change(filled / "disciplines.json", lambda c: c["po"].pop(1))  # and so it stays
+    changes = [
+        threading.Timer(1.0, late.write_text, ['{"sprintIndex": 7}']),
+        threading.Timer(3.0, late.write_text, [right]),
+    ]
+    for each in changes:
+        each.start()
+    assert verified() == (1, [f"disciplines.json: {BO} in po is missing."])
+    for each in changes:
+        each.join()
+
+
 def test_the_order_counts_and_a_row_that_stands_twice_is_named(filled: Path) -> None:
     change(filled / "disciplines.json", lambda c: c["po"].reverse())
     change(filled / "overrides.json", lambda c: c.append(c[0]))
