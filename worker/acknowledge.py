@@ -44,26 +44,26 @@ def acknowledge(
     *,
     seconds: float = 0.0,
     clock_floor: int = 0,
-    then: Call | None = None,
+    next_claim: Call | None = None,
 ) -> Any:
-    """Give claimed lanes back, in one transaction; their batch took `seconds`. The answer of `then`, which is called
-    last.
+    """Give claimed lanes back, in one transaction with the next claim; their batch took `seconds`. Returns what the
+    claim has answered.
 
     Raises redis.RedisError; it can be called again as it is.
     """
     calls = []
     for settled in lanes:
-        lane, park = settled.lane, settled.then
-        if settled.ends or park is None:
+        lane, then = settled.lane, settled.then
+        if settled.ends or then is None:
             outcomes = [part for entry, end in settled.ends for part in (entry.queued_as, entry.outcome(end))]
-            keep = int(park is not None)
+            keep = int(then is not None)
             args = (lane, token, len(settled.ends), keep, settings.outcome_seconds * 1000, *outcomes)
             calls.append(Call("acknowledge", args, {"lane": lane}))
-        if park is not None:
-            args = (lane, token, park.delay_ms * 1000, park.memory or "", clock_floor)
+        if then is not None:
+            args = (lane, token, then.delay_ms * 1000, then.memory or "", clock_floor)
             calls.append(Call("park", args, {"lane": lane}))
     fresh = [pair for settled in lanes for pair in settled.ends if not pair[1].repeated]
     if fresh:
         calls.append(counted(ended(fresh, seconds)))
-    answers = run_all(redis, keys, calls if then is None else [*calls, then])
-    return None if then is None else answers[-1]
+    answers = run_all(redis, keys, calls if next_claim is None else [*calls, next_claim])
+    return None if next_claim is None else answers[-1]

@@ -67,7 +67,7 @@ class Drain:
     def run(self) -> Counter[str]:
         """Drain until nothing is ready for a while, or the time slice ends; how many jobs came to which end.
 
-        Raises redis.RedisError; what was claimed then comes back with its lease.
+        Raises redis.RedisError; what was claimed and not begun is given back, the rest comes back with its lease.
         """
         linger_until = wait_seconds = 0.0
         try:
@@ -85,6 +85,10 @@ class Drain:
                 wait_seconds = min(claim.wait_seconds, linger_until - now)
         except Outage:
             pass
+        except RedisError:
+            if isinstance(self._next, Claim):
+                self._give_back(self._next)
+            raise
         if self._session.is_away:
             self.counts["outage"] += 1
         self._claimer.leave()
@@ -171,8 +175,9 @@ class Drain:
         for settled in lanes:
             settled.then = settled.then or self._resting.get(settled.lane)
         patience = while_redis_is_away(self._settings.lease_ms / 1000)
-        batch = {"seconds": seconds, "clock_floor": clock_floor, "then": self._claimer.next() if and_claim else None}
-        answer = patience(acknowledge, self._redis, self._keys, self._settings, claim.token, lanes, **batch)
+        next_claim = self._claimer.next() if and_claim else None
+        more: dict[str, Any] = {"seconds": seconds, "clock_floor": clock_floor, "next_claim": next_claim}
+        answer = patience(acknowledge, self._redis, self._keys, self._settings, claim.token, lanes, **more)
         if and_claim:
             self._next = self._claimer.read(answer)
         pairs = [pair for settled in lanes for pair in settled.ends if not pair[1].repeated]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from multiprocessing.process import BaseProcess
 
 import pytest
 
@@ -66,17 +67,20 @@ def test_a_worker_that_was_paused_past_its_lease_wakes_up_and_changes_nothing(
     jobs = enqueue(notebook)
     paused = puppets.pause(step, lease_ms=300, task_time_limit_seconds=2)
     more(notebook, jobs)
+    overtake(notebook, paused)
+    check(notebook, jobs)
+
+
+def overtake(notebook: Notebook, paused: BaseProcess) -> None:
+    """The leases end, another worker does all there is, and the paused one wakes up and changes nothing."""
     notebook.end_leases()
     notebook.drain_all()
     before = snapshot(notebook)
     go_on(paused)
     assert snapshot(notebook) == before
-    check(notebook, jobs)
 
 
-def test_the_claim_of_a_lingering_worker_comes_with_the_enqueue_that_calls_it_and_dies_with_the_worker(
-    notebook: Notebook, puppets: Puppets
-) -> None:
+def test_the_claim_of_a_lingering_worker_dies_with_it(notebook: Notebook, puppets: Puppets) -> None:
     lingering = puppets.start(linger_ms=20_000, slice_ms=20_000, redis_timeout_ms=40_000)
     eventually(lambda: is_lingering(notebook), "it lingers")
     lingering.kill()
@@ -97,11 +101,7 @@ def test_a_worker_that_was_paused_while_it_lingered_leaves_a_lane_under_a_lease_
     jobs: dict[str, Writing] = {}
     more(notebook, jobs)
     assert notebook.redis.zrange(notebook.keys.named("claimed"), 0, -1) == [b"page:p0"]
-    notebook.end_leases()
-    notebook.drain_all()
-    before = snapshot(notebook)
-    go_on(paused)
-    assert snapshot(notebook) == before
+    overtake(notebook, paused)
     check(notebook, jobs)
 
 
@@ -122,6 +122,27 @@ def test_a_lane_that_was_claimed_with_an_acknowledgement_comes_back_from_an_outa
     check(again, jobs)
     assert again.rows("SELECT DISTINCT attempts FROM onelane.ledger") == [{"attempts": 1}]
     again.close()
+
+
+def test_a_lane_that_was_claimed_with_an_acknowledgement_is_given_back_when_redis_was_away_just_then(
+    notebook: Notebook, stand: Stand, puppets: Puppets
+) -> None:
+    jobs = enqueue(notebook)
+    paused = puppets.pause(Step("after", "worker.drain", "Drain._acknowledge"), claim_lanes=1, lease_ms=60_000)
+    claimed = notebook.keys.named("claimed")
+    assert notebook.redis.zrange(claimed, 0, -1) == [b"page:p1"]
+    stand.redis.kill()
+    assert paused.pid is not None
+    os.kill(paused.pid, signal.SIGCONT)
+    paused.join(3)  # the relay finds Redis away, again and again, and gives up
+    assert paused.is_alive(), "it has given up its lanes too"
+    stand.redis.start()
+    paused.join(20)
+    assert paused.exitcode == 1
+    assert notebook.redis.zcard(claimed) == 0
+    assert all(notebook.head_memory(f"page:p{n}") == (0, 0) for n in range(4))
+    notebook.drain_all()
+    check(notebook, jobs)
 
 
 def is_lingering(notebook: Notebook) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from tests.integration.kinds import Write
 from tests.integration.notebook import ACTOR, Notebook
 from worker import InvalidJob, LaneFull, NoOutcome
-from worker.claim import Nothing
+from worker.claim import Claim, Nothing
 
 
 def test_all_who_wait_get_the_outcome_at_once_and_it_ends_by_itself(notebook: Notebook) -> None:
@@ -49,12 +49,13 @@ def test_waiting_longer_than_one_redis_command_may_take_goes_on(notebook: Notebo
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.0001, 0.001, 0.0011, 3.0])
-def test_a_drain_that_lingers_comes_back_in_time(notebook: Notebook, seconds: float) -> None:
+def test_who_lingers_comes_back_in_time(notebook: Notebook, seconds: float) -> None:
     claimer = notebook.worker(linger_ms=10_000, redis_timeout_ms=400).claimer()
     assert isinstance(claimer.claim(), Nothing)
-    began = time.monotonic()
-    claimer.linger(seconds)
-    assert time.monotonic() - began < 0.5
+    for linger in (claimer.linger, claimer.claim):
+        began = time.monotonic()
+        assert not isinstance(linger(seconds), Claim)
+        assert time.monotonic() - began < 0.5
 
 
 def test_a_lingering_drain_is_woken_by_an_enqueue(notebook: Notebook) -> None:
