@@ -65,7 +65,7 @@ class Relay:
                 sync()
                 rows = list(cursor)
                 done = [
-                    *self._jobs(connection, rows, full),
+                    *self._jobs(connection, sync, rows, full),
                     *self._replays(connection, sync, rows, busy),
                     *self._effects(rows),
                     *self._replies(rows),
@@ -75,7 +75,7 @@ class Relay:
             last = rows[-1].id if rows else -1
         return delivered
 
-    def _jobs(self, connection: Connection, rows: Iterable[Any], full: set[str]) -> list[int]:
+    def _jobs(self, connection: Connection, sync: Sync, rows: Iterable[Any], full: set[str]) -> list[int]:
         """Jobs go onto their lanes. What comes for a lane that was `full` in this delivery stays behind too, lest it
         pass those before it.
         """
@@ -91,7 +91,7 @@ class Relay:
             except UnknownKind:
                 log.warning("A follow-up of kind %s waits in the outbox for a worker that knows it.", row.kind)
             except Exception as error:  # noqa: BLE001 - a refusal, or a kind's own code, which may raise anything
-                _bury(connection, row, error)
+                _bury(connection, sync, row, error)
                 unusable.append(row.id)
         must_ring, words = enqueue(self._redis, self._keys, self._settings, [made for _, made in orders])
         if must_ring:
@@ -144,10 +144,12 @@ class Relay:
         return [row.id for row, word in zip(replies, words, strict=True) if word not in FULL]
 
 
-def _bury(connection: Connection, row: Any, error: Exception) -> None:
+def _bury(connection: Connection, sync: Sync, row: Any, error: Exception) -> None:
     """A follow-up that its own kind refuses is a fault of the statement that wrote it: an operator has to see it."""
     at = int(row.created_at.timestamp() * 1_000_000)
-    usable = JOB_ID.fullmatch(row.key) and not connection.execute(query("ledger_row"), {"id": row.key}).fetchone()
+    ended = connection.execute(query("ledger_row"), {"id": row.key})
+    sync()
+    usable = JOB_ID.fullmatch(row.key) and ended.fetchone() is None
     job_id = row.key if usable else f"outbox:{row.id}"
     payload = from_json(row.payload)
     envelope = Envelope(0, job_id, row.kind, "?", row.actor, row.reason, at, "", payload)
