@@ -60,21 +60,53 @@ def test_an_empty_list_is_good_and_a_filter_without_a_match_is_a_no(onelane: One
     assert (done.code, done.out) == (1, "")
 
 
-def test_a_long_replay_shows_a_terminal_how_far_it_is(onelane: Onelane, notebook: Notebook) -> None:
-    bury(notebook, [Write(page="p", text=str(n)) for n in range(3)])
+def on_a_terminal(onelane: Onelane, *words: str, all_of_it: bool = False) -> tuple[int, str, str]:
+    """Exit code, standard output, and what a terminal shows: of errors, or of all that is written."""
     screen, terminal = pty.openpty()
-    command = [ONELANE, "dead", "replay", "--all", "--rate", "2"]
     environment = {**onelane.environment, "TERM": "xterm"}
     with os.fdopen(screen, "rb", buffering=0) as shown:
         done = subprocess.run(
-            command, cwd=onelane.directory, env=environment, stdout=subprocess.PIPE, stderr=terminal, check=False
+            [ONELANE, *words],
+            cwd=onelane.directory,
+            env=environment,
+            stdout=terminal if all_of_it else subprocess.PIPE,
+            stderr=terminal,
+            check=False,
         )
         os.set_blocking(screen, False)
         told = (shown.read(100_000) or b"").decode()
         os.close(terminal)
-    assert (done.returncode, done.stdout) == (0, b"3 dead letters go back into their lanes.\n")
-    percents = list(dict.fromkeys(re.findall(r"Replaying \S+ +(\d+)%", told)))
-    assert percents[-3:] == ["33", "67", "100"]
+    return done.returncode, (done.stdout or b"").decode(), told
+
+
+def percents(told: str, doing: str) -> list[str]:
+    """The figures beside a bar, each once."""
+    return list(dict.fromkeys(re.findall(rf"{doing} \S+ +(\d+)%", told)))
+
+
+def test_a_long_replay_shows_a_terminal_how_far_it_is(onelane: Onelane, notebook: Notebook) -> None:
+    bury(notebook, [Write(page="p", text=str(n)) for n in range(3)])
+    code, out, told = on_a_terminal(onelane, "dead", "replay", "--all", "--rate", "2")
+    assert (code, out) == (0, "3 dead letters go back into their lanes.\n")
+    assert percents(told, "Replaying")[-3:] == ["33", "67", "100"]
+
+
+def test_so_do_export_discard_and_import(onelane: Onelane, notebook: Notebook) -> None:
+    bury(notebook, [Write(page="p", text=str(n)) for n in range(3)])
+    for doing, *words in (
+        ("Exporting", "export", "--file", "letters"),
+        ("Discarding", "discard", "--all"),
+        ("Importing", "import", "letters"),
+    ):
+        code, _, told = on_a_terminal(onelane, "dead", *words)
+        assert (doing, code, percents(told, doing)[-1:]) == (doing, 0, ["100"])
+
+
+def test_no_bar_is_drawn_into_an_export_that_goes_to_the_terminal(onelane: Onelane, notebook: Notebook) -> None:
+    (job_id,) = bury(notebook, [Write(page="p", text="a")])
+    code, _, told = on_a_terminal(onelane, "dead", "export", all_of_it=True)
+    letter, last = told.splitlines()
+    assert (code, json.loads(letter)["id"], last) == (0, job_id, "1 written.")
 
 
 def test_show_reads_like_a_bug_report(onelane: Onelane, notebook: Notebook) -> None:

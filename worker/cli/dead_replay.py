@@ -63,10 +63,10 @@ def replay(  # noqa: PLR0913 - each is an option
                 _rehearse(connection, found, actor, force=force, as_json=as_json)
             return
         seconds = wait if wait is not None else END_SECONDS if stop_after_failures else 0
-        with progress("Replaying", lambda: count(connection, found)) as advance:
-            drive = Drive(settings, connection, redis, rate, stop_after_failures, seconds, advance)
-            with interruptible(drive.interrupt):
-                drive.run(found, actor=actor, reason=reason, force=force)
+        drive = Drive(settings, connection, redis, rate, stop_after_failures, seconds)
+        bar = progress("Replaying", lambda: count(connection, found))
+        with interruptible(drive.interrupt), bar as drive.advance:
+            drive.run(found, actor=actor, reason=reason, force=force)
         undelivered = drive.undelivered()
         held = held_lanes(settings, connection, redis, drive.result.replayed)
         if resume and not undelivered:

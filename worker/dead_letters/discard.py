@@ -40,6 +40,7 @@ def discard(
             done = [job_id for (job_id,) in connection.execute(query("dead_discard"), values, prepare=False)]
         result.discarded += done
         on_its_way = "It is on its way back to its lane; `onelane cancel` takes it out there."
-        result.refused |= {job_id: on_its_way for job_id in ids if job_id not in set(done)}
+        taken = set(done)
+        result.refused |= {job_id: on_its_way for job_id in ids if job_id not in taken}
         advance(len(ids))
     return result
