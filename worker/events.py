@@ -7,6 +7,7 @@ that is lost or can't be sent changes nothing for a job, so sending never raises
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from celery import Celery
@@ -106,4 +107,11 @@ class Events:
             )
         except Exception as error:  # noqa: BLE001 - whatever a transport raises, watching must not harm a job
             log.warning("Events could not be sent (%s); monitors miss %d of them.", type(error).__name__, len(events))
-            self._dispatcher = None
+            self.close()
+
+    def close(self) -> None:
+        """Give up the connection; the next events make another."""
+        dispatcher, self._dispatcher = self._dispatcher, None
+        if dispatcher is not None:
+            with suppress(Exception):  # as above
+                dispatcher.connection.release()

@@ -10,6 +10,7 @@ for a dead one.
 import socket
 import time
 import uuid
+from contextlib import closing
 from typing import Any
 
 from psycopg import Connection
@@ -110,4 +111,6 @@ class Skipper:
             return  # the job has ended; this is for watching only
         worker = living[0].decode().partition("/")[0] if living else f"skip@{socket.gethostname()}"
         app = ringer(self._settings.broker, self._settings.redis_timeout_ms / 1000)
-        Events(app, worker, Mask(self._settings.mask_key) if self._settings.mask_key else None).ended(pairs, seconds)
+        mask = Mask(self._settings.mask_key) if self._settings.mask_key else None
+        with closing(Events(app, worker, mask)) as events:
+            events.ended(pairs, seconds)

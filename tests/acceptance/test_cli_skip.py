@@ -101,6 +101,15 @@ def test_the_head_becomes_a_dead_letter_with_its_bytes_and_the_reason(
     assert work(client, database, claim(client, "w"), "w") == [("b", "applied", False), ("c", "applied", False)]
 
 
+def test_a_skip_leaves_no_connection_behind(client: Client, skipper: Skipper) -> None:
+    def connections() -> set[str]:
+        return {each["id"] for each in client.redis.client_list()}
+
+    before = connections()
+    skipper.skip(LANE, "why", 1)
+    assert connections() <= before
+
+
 def test_a_lane_that_was_held_or_parked_is_so_again_or_goes_on_with_its_next_job(
     client: Client, book: LaneBook, skipper: Skipper
 ) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 from uuid import uuid4
 
@@ -50,8 +51,8 @@ class Worker:
     def drain(self) -> Counter[str]:
         """One drain, to its end."""
         drain = f"{self.name}:{uuid4().hex[:8]}"
-        events = Events(ringer(self.settings.broker, 2.0), self.name, drain=drain)
-        return Drain(self.settings, self.redis, self.session, self.alerts, events, self.name, drain).run()
+        with closing(Events(ringer(self.settings.broker, 2.0), self.name, drain=drain)) as events:
+            return Drain(self.settings, self.redis, self.session, self.alerts, events, self.name, drain).run()
 
     def claimer(self) -> Claimer:
         """Claims of a drain that goes on as the test wants."""

@@ -5,6 +5,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -47,11 +48,11 @@ def test_a_monitor_hears_of_each_job_as_of_a_task(redis_url: str) -> None:
     done, dead, late, off = (uuid.uuid4().hex for _ in range(4))
 
     def tell(app: Celery) -> None:
-        events = Events(app, "worker@host", drain="the-drain")
-        events.ended([(entry(done), End("applied", "added", "Added."))], 0.5)
-        events.ended([(entry(dead), End("dead", "permanent", "Told.", failure=FAILURE, traceback="where"))], 0.5)
-        events.retried(entry(late), Failure(Fault.TRANSIENT, "LockNotAvailable", "55P03", "locked"), "where")
-        events.ended([(entry(off), End("cancelled", "cancelled", "No."))], 0.5)
+        with closing(Events(app, "worker@host", drain="the-drain")) as events:
+            events.ended([(entry(done), End("applied", "added", "Added."))], 0.5)
+            events.ended([(entry(dead), End("dead", "permanent", "Told.", failure=FAILURE, traceback="where"))], 0.5)
+            events.retried(entry(late), Failure(Fault.TRANSIENT, "LockNotAvailable", "55P03", "locked"), "where")
+            events.ended([(entry(off), End("cancelled", "cancelled", "No."))], 0.5)
 
     heard = heard_of(redis_url, tell, 11)
     assert [(event["type"], event["uuid"]) for event in heard] == [
@@ -80,9 +81,9 @@ def test_under_a_mask_a_monitor_reads_pseudonyms_and_no_text_of_an_error(redis_u
     job = entry("j", {"text": "Ann Example", "who": ["1", {"n": 7, "none": None}], "done": True})
 
     def tell(app: Celery) -> None:
-        events = Events(app, "worker@host", mask, drain="the-drain")
-        events.ended([(job, End("dead", "permanent", "Told.", failure=FAILURE, traceback="Ann"))], 0.5)
-        events.retried(job, FAILURE, "Ann")
+        with closing(Events(app, "worker@host", mask, drain="the-drain")) as events:
+            events.ended([(job, End("dead", "permanent", "Told.", failure=FAILURE, traceback="Ann"))], 0.5)
+            events.retried(job, FAILURE, "Ann")
 
     heard = heard_of(redis_url, tell, 6)
     ann, one, actor = mask.text("Ann Example"), mask.text("1"), mask.text("U0A")
@@ -107,7 +108,8 @@ def test_a_monitor_in_another_time_zone_reads_the_same_times(redis_url: str, mon
 
     def tell(app: Celery) -> None:
         live_in("Asia/Tokyo")
-        Events(app, "worker@tokyo").ended([(entry(uuid.uuid4().hex), End("applied", "added", "Added."))], 0.5)
+        with closing(Events(app, "worker@tokyo")) as events:
+            events.ended([(entry(uuid.uuid4().hex), End("applied", "added", "Added."))], 0.5)
         live_in("America/Los_Angeles")
 
     try:
