@@ -8,12 +8,13 @@ kombu guards its lazy properties by locks of the whole module. A child forked wh
 locked for ever, and hang in its first event until Celery's time limit.
 """
 
+import importlib
 import logging
 import os
 import threading
 from functools import lru_cache
 
-from celery import Celery
+import celery  # a name until it is used: who only looks never loads the rest
 
 from worker.settings import Settings
 
@@ -26,10 +27,15 @@ _ringing = threading.RLock()
 os.register_at_fork(before=_ringing.acquire, after_in_parent=_ringing.release, after_in_child=_ringing.release)
 
 
+def load() -> None:
+    """Load what ringing takes, so that the first ring is as quick as the others."""
+    importlib.import_module("celery.app")
+
+
 @lru_cache(maxsize=8)
-def ringer(broker: str, timeout_seconds: float) -> Celery:
+def ringer(broker: str, timeout_seconds: float) -> "celery.Celery":
     """A Celery app that only sends: it never waits for a broker longer than the timeout."""
-    app = Celery("onelane-bell", broker=broker, set_as_current=False)
+    app = celery.Celery("onelane-bell", broker=broker, set_as_current=False)
     app.conf.update(
         task_ignore_result=True,
         task_publish_retry=False,

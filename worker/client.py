@@ -24,7 +24,7 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
-from worker.bell import ring
+from worker.bell import load, ring
 from worker.enqueue import Order, enqueue, order, refusal
 from worker.errors import NoOutcome, OnelaneError, Refused
 from worker.job import Job
@@ -72,6 +72,7 @@ class Client:
         self.keys = Keys(settings.prefix)
         self.spool = Spool(settings.data_dir)
         self._redis_away_until = 0.0
+        load()
 
     @classmethod
     def from_env(cls) -> Self:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from worker.cli.commands import COMMANDS
+
 ROOT = Path(__file__).parents[2]
 HEAVY = (
     "psycopg",
@@ -21,6 +23,8 @@ HEAVY = (
     "apprise",
     "slack_sdk",
 )
+CELERY = "celery.app.base"
+"""What rings, and what takes long to load; `celery` alone is but a name."""
 
 
 def modules(*packages: str) -> dict[str, Path]:
@@ -69,12 +73,35 @@ def test_the_graph_is_the_one_that_python_sees() -> None:
     assert len(IMPORTS) > 100
 
 
-def test_what_a_bot_imports_loads_no_worker_no_database_and_no_terminal() -> None:
-    code = f"import sys; from worker import Client, Job; print([m for m in {HEAVY} if m in sys.modules])"
+def loaded(code: str, *heavy: str) -> list[str]:
+    """Which of these modules a fresh Python has loaded after this code."""
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", f"{code}; import sys; print(*(m for m in {heavy} if m in sys.modules))"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
-    assert done.stdout == "[]\n"
+    return done.stdout.split()
+
+
+def test_what_a_bot_imports_loads_no_worker_no_database_and_no_terminal() -> None:
+    assert loaded("from worker import Client, Job", *HEAVY) == []
+
+
+def test_a_client_has_loaded_what_its_first_ring_takes() -> None:
+    imports = "from worker import Client; from worker.settings import Settings"
+    client = "Client(Settings(redis_url='redis://localhost:1/0'))"
+    assert loaded(imports, CELERY) == []
+    assert loaded(f"{imports}; {client}", CELERY, *HEAVY) == [CELERY]
+
+
+@pytest.mark.parametrize("command", ["lanes", "lane", "dead", "job", "spool"])
+def test_a_command_that_looks_begins_without_celery(command: str) -> None:
+    """It is a fifth of what they load."""
+    place, _, name = COMMANDS[command][0].partition(":")
+    assert loaded(f"from worker.cli import main; from {place} import {name}", CELERY, "flower", "apprise") == []
 
 
 def test_each_file_says_what_it_is_and_is_short_enough_to_be_read() -> None:
