@@ -5,6 +5,7 @@ to the last acknowledgement in Redis, so bells, claims and both ends of the queu
 """
 
 import time
+from collections.abc import Callable
 
 from bench.bare_loop import bare_loop
 from bench.crew import Crew
@@ -37,11 +38,21 @@ def measure(stage: Stage) -> list[Figure]:
 
 def drain(stage: Stage, workers: Crew, jobs: int, lanes: int, tag: str, *, rest: int = 0) -> float:
     """Enqueue, and drain until all but `rest` of these jobs are acknowledged; jobs per second."""
+    return drain_filled(
+        stage,
+        workers,
+        lambda: stage.client.enqueue_many(people(jobs, lanes, tag), actor=ACTOR),
+        jobs=jobs - rest,
+    )
+
+
+def drain_filled(stage: Stage, workers: Crew, fill: Callable[[], object], *, jobs: int) -> float:
+    """Fill lanes while the workers are stopped, and drain so many jobs; jobs per second."""
     stage.await_idle()
     workers.pause()
-    before = stage.waiting()
-    stage.client.enqueue_many(people(jobs, lanes, tag), actor=ACTOR)
+    fill()
+    left = stage.waiting() - jobs
     began = time.monotonic()
     workers.go()
-    until(lambda: stage.waiting() <= before + rest)
-    return (jobs - rest) / (time.monotonic() - began)
+    until(lambda: stage.waiting() <= left)
+    return jobs / (time.monotonic() - began)

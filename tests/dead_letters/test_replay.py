@@ -1,9 +1,11 @@
 """Replay: order, once, refusals, and jobs that overtake."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
+from pydantic_core import to_json
 
 from tests.dead_letters.conftest import Sender, acts, died
 from tests.integration.kinds import Engrave, Write
@@ -15,6 +17,7 @@ from worker.dead_letters import Filter, replay
 from worker.entry import Entry
 from worker.errors import NoOutcome, Refused
 from worker.intervention import Interventions
+from worker.query import query
 from worker.relay import Relay
 
 
@@ -268,3 +271,30 @@ def test_a_replayed_job_that_is_cancelled_is_cancelled_though_it_was_overtaken(
     notebook.drain_all(worker)
     assert notebook.ended(job_id)["status"] == "cancelled"
     assert notebook.lines("p") == ["new"]
+
+
+def test_recording_the_ends_of_replays_reads_no_more_rows_than_it_writes(notebook: Notebook) -> None:
+    """However many are on their way, and though statistics say that none is: they are from before the replay."""
+    database = notebook.connection
+    database.execute(
+        "INSERT INTO onelane.ledger (job_id, kind, lane, seq, actor, digest, status, code, message, worker, token,"
+        " enqueued_at, body) SELECT 'j' || n, 'write', 'page:p', n, 'ada', '', 'dead', '', '', '', 1, now(), ''"
+        " FROM generate_series(1, 3000) AS n"
+    )
+    database.execute("ANALYZE onelane.ledger")
+    database.execute("UPDATE onelane.ledger SET status = 'replaying'")
+    rows = [{"id": f"j{n}", "seq": n, "status": "applied", "code": "", "message": ""} for n in range(1, 11)]
+    values = {"rows": to_json([{**row, "attempts": 1} for row in rows]).decode(), "worker": "w", "token": 2}
+
+    (((plan,),),) = database.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query('record_replayed')}", values).fetchall()
+
+    assert database.execute("SELECT count(*) FROM onelane.ledger WHERE status = 'applied'").fetchone() == (10,)
+    assert max(read_from("ledger", plan["Plan"])) == 10
+
+
+def read_from(table: str, node: dict[str, Any]) -> Iterator[float]:
+    """How many rows each scan of a table in a plan has read, and thrown away."""
+    if node.get("Relation Name") == table and "Scan" in node["Node Type"]:
+        yield node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
+    for below in node.get("Plans", ()):
+        yield from read_from(table, below)
