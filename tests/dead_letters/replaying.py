@@ -1,11 +1,12 @@
 """A process that replays everything, and is killed right before one of its steps.
 
-A step is any call that reaches PostgreSQL or Redis. Arguments: settings as JSON, and the number of the step.
+A step is any call that reaches PostgreSQL or Redis. The process is forked from one that has loaded everything, as
+loading takes longer than replaying.
 """
 
+import multiprocessing
 import os
 import signal
-import sys
 from typing import Any
 
 import psycopg
@@ -37,10 +38,18 @@ class Countdown:
         setattr(owner, name, counted)
 
 
-def main() -> None:
-    """Replay."""
-    settings = Settings.model_validate_json(sys.argv[1])
-    countdown = Countdown(int(sys.argv[2]))
+def replay_until_killed(settings: Settings, steps: int) -> int | None:
+    """Replay in a process that kills itself after so many steps; its exit code."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    process = context.Process(target=_replay, args=(settings, steps))
+    process.start()
+    process.join(60)
+    return process.exitcode
+
+
+def _replay(settings: Settings, steps: int) -> None:
+    countdown = Countdown(steps)
     with connect(settings) as connection, redis_client(settings) as redis:
         redis.ping()
         countdown.before(psycopg.Cursor, "execute")
@@ -48,7 +57,3 @@ def main() -> None:
         countdown.before(Pipeline, "execute")
         drive = Drive(settings, connection, redis)
         drive.run(Filter(), actor="ada", reason=None, force=False)
-
-
-if __name__ == "__main__":
-    main()

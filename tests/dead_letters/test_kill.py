@@ -1,12 +1,11 @@
 """A replay that is killed at any step: each job is in exactly one place, and the next run goes on."""
 
 import signal
-import subprocess
-import sys
 from collections import Counter
 from itertools import count
 
 from tests.dead_letters.conftest import Sender, bury
+from tests.dead_letters.replaying import replay_until_killed
 from tests.integration.kinds import Write
 from tests.integration.notebook import Notebook
 from worker.database import connect
@@ -24,11 +23,6 @@ ALLOWED = [
     Counter(["replaying", "lane"]),
     Counter(["replaying", "outbox", "lane"]),
 ]
-
-
-def replay_until_killed(settings: Settings, step: int) -> int:
-    command = [sys.executable, "-m", "tests.dead_letters.replaying", settings.model_dump_json(), str(step)]
-    return subprocess.run(command, check=False, timeout=60).returncode
 
 
 def replay_the_rest(settings: Settings) -> None:
