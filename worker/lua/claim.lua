@@ -51,7 +51,7 @@ if #chosen == 0 then
   return {'empty', 0, math.max(1000, math.min(linger, soon - now, lease_end - now))}
 end
 
-local token = text(take_numbers(clock, 1))
+local token = text(take_numbers(clock, now, 1))
 for _, lane in ipairs(chosen) do
   redis.call('ZREM', ready, lane)
   redis.call('HDEL', held, lane)

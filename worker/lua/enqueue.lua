@@ -12,8 +12,8 @@ local bell, lingering, wake, lanes, outcomes, tally = KEYS[6], KEYS[7], KEYS[8],
 local lane_limit, total_limit = tonumber(ARGV[1]), tonumber(ARGV[2])
 
 local total = redis.call('HLEN', pending)
-local seq = take_numbers(clock, (#ARGV - 2) / 4)
 local now = now_us()
+local seq = take_numbers(clock, now, (#ARGV - 2) / 4)
 local answer, news, counts = {0}, false, {}
 local counters = {queued = 'enqueued|', duplicate = 'deduplicated|', done = 'deduplicated|'}
 

@@ -22,7 +22,7 @@ if redis.call('EXISTS', lanes .. lane) == 0 then
   return {'absent'}
 end
 
-local token = text(take_numbers(clock, 1))
+local token = text(take_numbers(clock, now, 1))
 redis.call('ZREM', ready, lane)
 redis.call('ZADD', claimed, text(now + lease), lane)
 redis.call('HSET', tokens, lane, token .. ':0')

@@ -9,8 +9,8 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
-local function take_numbers(clock, count)
-  local first = math.max(tonumber(redis.call('GET', clock) or '0') + 1, now_us())
+local function take_numbers(clock, now, count)
+  local first = math.max(tonumber(redis.call('GET', clock) or '0') + 1, now)
   redis.call('SET', clock, text(first + count - 1))
   return first
 end
