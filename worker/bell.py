@@ -34,13 +34,17 @@ def load() -> None:
 
 @lru_cache(maxsize=8)
 def ringer(broker: str, timeout_seconds: float) -> "celery.Celery":
-    """A Celery app that only sends: it never waits for a broker longer than the timeout."""
+    """A Celery app that only sends: it never waits for a broker longer than the timeout, nor for one that refuses."""
     app = celery.Celery("onelane-bell", broker=broker, set_as_current=False)
     app.conf.update(
         task_ignore_result=True,
         task_publish_retry=False,
         broker_connection_timeout=timeout_seconds,
-        broker_transport_options={"socket_timeout": timeout_seconds, "socket_connect_timeout": timeout_seconds},
+        broker_transport_options={
+            "socket_timeout": timeout_seconds,
+            "socket_connect_timeout": timeout_seconds,
+            "max_retries": 0,
+        },
     )
     return app
 

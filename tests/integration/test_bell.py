@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -38,6 +39,15 @@ def test_a_fork_waits_until_the_bell_has_been_rung(
             _, status = os.waitpid(child, 0)
             thread.join()
     assert os.waitstatus_to_exitcode(status) == 1, "the child was forked while the thread rang"
+    assert caplog.messages == ["The bell could not be rung (OperationalError); a worker's timer will."]
+
+
+def test_a_broker_that_is_away_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        began = time.monotonic()
+        ring(Settings(redis_url=f"redis://127.0.0.1:{nobody.getsockname()[1]}/0", redis_timeout_ms=2000))
+        assert time.monotonic() - began < 1.5
     assert caplog.messages == ["The bell could not be rung (OperationalError); a worker's timer will."]
 
 
