@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -23,8 +23,8 @@ from worker.migrate import migrate
 from worker.settings import Settings
 
 WORKERS = 2
-PLAIN_DB, OTHER_DB = 1, 2
-"""Redis databases of plain Celery, and of another crew of ours: none hears the others' gossip."""
+PLAIN_DB = 1
+"""Plain Celery's Redis database: its workers and ours do not hear each other's gossip."""
 PATIENCE_SECONDS = 300.0
 
 
@@ -40,20 +40,13 @@ class Stage:
     @property
     def plain_broker(self) -> str:
         """Where plain Celery's messages go."""
-        return self._broker(PLAIN_DB)
-
-    def other(self) -> "Stage":
-        """A stage of another crew: its lanes are in a Redis database of their own, PostgreSQL's tables are the same."""
-        lanes = self.settings.redis_url.replace("db=0", f"db={OTHER_DB}")
-        settings = self.settings.model_copy(update={"redis_url": lanes, "broker_url": self._broker(OTHER_DB)})
-        return replace(self, settings=settings, client=Client(settings))
+        return self.settings.broker.replace("db=0", f"virtual_host={PLAIN_DB}")
 
     @property
     def services(self) -> dict[str, str]:
         """The variables by which a worker or a command finds this stage."""
         return {
             "ONELANE_REDIS_URL": self.settings.redis_url,
-            "ONELANE_BROKER_URL": self.settings.broker,
             "ONELANE_DATABASE_URL": self.settings.database_url,
             "ONELANE_DATA_DIR": str(self.settings.data_dir),
         }
@@ -73,9 +66,6 @@ class Stage:
         """Plain Celery's workers, one for each queue."""
         found = {"BENCH_BROKER_URL": self.plain_broker, "BENCH_DATABASE_URL": self.settings.database_url}
         return crew("bench.plain", self.plain_broker, [["-Q", queue] for queue in QUEUES[:workers]], found, self._log)
-
-    def _broker(self, database: int) -> str:
-        return self.settings.broker.replace("db=0", f"virtual_host={database}")
 
     @property
     def _log(self) -> Path:
