@@ -151,7 +151,7 @@ def test_lanes_costs_half_a_second_more_at_most_with_100_000_lanes_and_a_deep_ba
         assert found["looked_at"] >= 100_000
         assert found["totals"]["held"] == 10_000
         for words in (("lanes", "--json"), ("lane", "show", "user:U00070000")):
-            many = min(seconds_of(onelane, redis, *words) for _ in range(3))
+            many = min(seconds_of(onelane, redis, *words) for _ in range(5))
             assert many < few + 0.5, f"{few:.2f} s with no lane, {many:.2f} s with 110,000"
     finally:
         with redis.pipeline(transaction=False) as pipeline:

@@ -19,7 +19,7 @@ from worker.settings import Settings
 from worker.skip import LaneBusy, Skipper
 
 PAGES = [f"drained-{n}" for n in range(4)]
-EACH = 5
+EACH = 10
 """How often each act is done."""
 
 

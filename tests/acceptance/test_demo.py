@@ -139,10 +139,10 @@ def test_it_holds_in_under_a_minute_and_leaves_nothing_behind() -> None:
     assert f"--seed {before['seed']}" in err
 
 
-@pytest.mark.parametrize("moment", ["A day of a team", "Before", "SIGKILL"])
+@pytest.mark.parametrize("moment", ["A day of a team", "Before", "poisoned", "SIGKILL"])
 def test_ctrl_c_cleans_up_at_any_moment(moment: str) -> None:
     """Interrupted anywhere, it stops everything, removes its directory, and says so."""
-    with demo("--rounds", "50") as running:
+    with demo("--rounds", "100") as running:
         running.hear(moment)
         running.process.send_signal(signal.SIGINT)
         running.hear("Stopped; nothing is left behind.")
@@ -152,10 +152,10 @@ def test_ctrl_c_cleans_up_at_any_moment(moment: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel does not stop what a killed process started")
-@pytest.mark.parametrize("moment", ["Before", "locked"])
+@pytest.mark.parametrize("moment", ["Before", "poisoned", "locked"])
 def test_a_killed_demo_leaves_no_process(moment: str) -> None:
     """SIGKILL leaves it no time to clean up; what it started ends all the same."""
-    with demo("--rounds", "50") as running:
+    with demo("--rounds", "100") as running:
         running.hear(moment)
         assert running.family()
         running.process.kill()

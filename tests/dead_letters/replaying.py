@@ -42,7 +42,7 @@ def replay_until_killed(settings: Settings, steps: int) -> int | None:
     """Replay in a process that kills itself after so many steps; its exit code."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    process = context.Process(target=_replay, args=(settings, steps))
+    process = context.Process(target=_replay, args=(settings, steps), daemon=True)
     process.start()
     process.join(60)
     return process.exitcode

@@ -97,7 +97,7 @@ def test_a_client_has_loaded_what_its_first_ring_takes() -> None:
     assert loaded(f"{imports}; {client}", CELERY, *HEAVY) == [CELERY]
 
 
-@pytest.mark.parametrize("command", ["lanes", "lane", "dead", "job", "spool"])
+@pytest.mark.parametrize("command", ["lanes", "lane", "dead"])
 def test_a_command_that_looks_begins_without_celery(command: str) -> None:
     """It is a fifth of what they load."""
     place, _, name = COMMANDS[command][0].partition(":")
