@@ -14,7 +14,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, TypeAlias
 
@@ -67,9 +67,18 @@ class Call:
 
     def command(self, keys: Keys) -> list[Argument]:
         """The EVALSHA command."""
-        found = script(self.name)
-        names = [keys.named(key, **self.of) for key in found.keys]
-        return ["EVALSHA", found.sha, len(names), *names, *self.args]
+        beginning = _beginning(self.name, keys, **self.of) if self.of else _shared_beginning(self.name, keys)
+        return [*beginning, *self.args]
+
+
+def _beginning(name: str, keys: Keys, **of: str) -> list[Argument]:
+    found = script(name)
+    names = [keys.named(key, **of) for key in found.keys]
+    return ["EVALSHA", found.sha, len(names), *names]
+
+
+_shared_beginning = lru_cache(maxsize=64)(_beginning)
+"""Of a script whose keys are all of the partition, and no one's own: a bot builds it once, not for each job."""
 
 
 def run(redis: Redis, keys: Keys, name: str, *args: Argument, **of: str) -> Any:

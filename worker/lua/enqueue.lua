@@ -11,42 +11,53 @@ local pending, ready, claimed, held, clock = KEYS[1], KEYS[2], KEYS[3], KEYS[4],
 local bell, lingering, wake, lanes, outcomes, tally = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local lane_limit, total_limit = tonumber(ARGV[1]), tonumber(ARGV[2])
 
-local total = redis.call('HLEN', pending)
 local now = now_us()
 local seq = take_numbers(clock, now, (#ARGV - 2) / 4)
+local total = redis.call('HLEN', pending)
 local answer, news, counts = {0}, false, {}
 local counters = {queued = 'enqueued|', duplicate = 'deduplicated|', done = 'deduplicated|'}
 
-local function word_for(id, lane, digest)
-  local waiting = redis.call('HGET', pending, id)
-  local known = waiting or redis.call('LINDEX', outcomes .. id, 0)
-  if known then
-    if string.sub(known, 1, #digest + 1) ~= digest .. ' ' then
-      return 'reused'
-    end
-    return waiting and 'duplicate' or 'done'
+local function is_of(digest, known)
+  return string.sub(known, 1, #digest + 1) == digest .. ' '
+end
+
+local function line_up_new(lane)
+  if redis.call('ZADD', ready, 'NX', text(now), lane) == 0 then
+    return
+  elseif redis.call('ZSCORE', claimed, lane) or redis.call('HEXISTS', held, lane) == 1 then
+    redis.call('ZREM', ready, lane)
+  else
+    news = true
   end
-  if total >= total_limit then
-    return 'full'
+end
+
+-- Looking first would cost calls: a step is taken, and taken back if it was one too many. No id stands without its job.
+local function queue(id, lane, digest, body)
+  local list, outcome = lanes .. lane, redis.call('LINDEX', outcomes .. id, 0)
+  if outcome then
+    local same = is_of(digest, outcome)
+    return same and 'done' or 'reused'
   end
-  if redis.call('LLEN', lanes .. lane) >= lane_limit then
-    return 'lane_full'
+  local length = redis.call('RPUSH', list, '{"seq":' .. text(seq) .. ',' .. string.sub(body, 2))
+  if redis.call('HSETNX', pending, id, digest .. ' ' .. lane) == 0 then
+    redis.call('RPOP', list)
+    local same = is_of(digest, redis.call('HGET', pending, id))
+    return same and 'duplicate' or 'reused'
   end
+  local full = total >= total_limit
+  if full or length > lane_limit then
+    redis.call('HDEL', pending, id)
+    redis.call('RPOP', list)
+    return full and 'full' or 'lane_full'
+  end
+  total = total + 1
+  line_up_new(lane)
   return 'queued'
 end
 
 for i = 3, #ARGV, 4 do
   local id, lane, digest, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local word = word_for(id, lane, digest)
-  if word == 'queued' then
-    redis.call('RPUSH', lanes .. lane, '{"seq":' .. text(seq) .. ',' .. string.sub(body, 2))
-    redis.call('HSET', pending, id, digest .. ' ' .. lane)
-    total = total + 1
-    if not redis.call('ZSCORE', claimed, lane) and redis.call('HEXISTS', held, lane) == 0
-      and redis.call('ZADD', ready, 'NX', text(now), lane) == 1 then
-      news = true
-    end
-  end
+  local word = queue(id, lane, digest, body)
   if counters[word] then
     local counter = counters[word] .. (string.match(body, '^{"id":"[^"]*","kind":"([^"]*)"') or 'unknown')
     counts[counter] = (counts[counter] or 0) + 1

@@ -10,7 +10,10 @@ local function text(number)
 end
 
 local function take_numbers(clock, now, count)
-  local first = math.max(tonumber(redis.call('GET', clock) or '0') + 1, now)
-  redis.call('SET', clock, text(first + count - 1))
-  return first
+  local last = tonumber(redis.call('SET', clock, text(now + count - 1), 'GET') or '0')
+  if last < now then
+    return now
+  end
+  redis.call('SET', clock, text(last + count))
+  return last + 1
 end
