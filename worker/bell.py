@@ -13,10 +13,12 @@ import logging
 import os
 import threading
 from functools import lru_cache
-
-import celery  # a name until it is used: who only looks never loads the rest
+from typing import TYPE_CHECKING
 
 from worker.settings import Settings
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 QUEUE = "onelane"
 DRAIN = "onelane.drain"
@@ -33,9 +35,11 @@ def load() -> None:
 
 
 @lru_cache(maxsize=8)
-def ringer(broker: str, timeout_seconds: float) -> "celery.Celery":
+def ringer(broker: str, timeout_seconds: float) -> "Celery":
     """A Celery app that only sends: it never waits for a broker longer than the timeout, nor for one that refuses."""
-    app = celery.Celery("onelane-bell", broker=broker, set_as_current=False)
+    from celery import Celery  # noqa: PLC0415 - who only looks never rings
+
+    app = Celery("onelane-bell", broker=broker, set_as_current=False)
     app.conf.update(
         task_ignore_result=True,
         task_publish_retry=False,

@@ -55,6 +55,7 @@ def refused(onelane: Onelane, *commands: Sequence[str]) -> list[str]:
 
 LANES, JOB, CANCEL = ("lanes",), ("job", "x"), ("cancel", "x")
 WORKER, FLUSH, SKIP = ("worker",), ("spool", "flush"), ("lane", "skip", "x")
+LIST, REPLAY = ("dead", "list"), ("dead", "replay", "--all")
 WAIT, UP, MIGRATE, FILE = (
     ("lanes", "--wait-empty", "0"),
     ("up", "--no-flower"),
@@ -69,7 +70,7 @@ def test_no_url_and_no_up(bare: Onelane) -> None:
 
 def test_no_url_of_the_database_alone(bare: Onelane, redis_url: str) -> None:
     onelane = bare.with_settings(ONELANE_REDIS_URL=redis_url)
-    assert refused(onelane, WORKER, JOB, SKIP, MIGRATE) == [NO_POSTGRESQL] * 4
+    assert refused(onelane, WORKER, JOB, SKIP, MIGRATE, LIST, REPLAY) == [NO_POSTGRESQL] * 6
 
 
 NO_REDIS_URL = (
@@ -104,9 +105,9 @@ DATABASE_URLS = {
 @pytest.mark.parametrize("url", DATABASE_URLS)
 def test_a_wrong_url_of_postgresql(bare: Onelane, redis_url: str, prefix: str, url: str) -> None:
     onelane = bare.with_settings(ONELANE_REDIS_URL=redis_url, ONELANE_DATABASE_URL=url, ONELANE_PREFIX=prefix)
-    said = refused(onelane, JOB)[0]
-    assert said.startswith(DATABASE_URLS[url])
-    assert "Is the server running" not in said
+    for said in refused(onelane, JOB, LIST, REPLAY):
+        assert said.startswith(DATABASE_URLS[url])
+        assert "Is the server running" not in said
 
 
 def test_a_wrong_password(bare: Onelane, locked: tuple[str, str]) -> None:
@@ -119,7 +120,7 @@ def test_a_wrong_password(bare: Onelane, locked: tuple[str, str]) -> None:
     assert refused(missing, ENQUEUE) == [no_redis]
 
     half = wrong.with_settings(ONELANE_REDIS_URL=redis_url % "right")
-    for said in refused(half, WORKER, JOB, WAIT, MIGRATE):
+    for said in refused(half, WORKER, JOB, WAIT, MIGRATE, LIST, REPLAY):
         assert 'password authentication failed for user "bot"' in said
 
 
@@ -128,7 +129,7 @@ def test_a_database_that_is_not_migrated(bare: Onelane, redis_url: str, prefix: 
         ONELANE_REDIS_URL=redis_url, ONELANE_DATABASE_URL=empty_database_url, ONELANE_PREFIX=prefix
     )
     sentence = r"The database lacks the migration 0001_engine and \d+ more: run `onelane migrate up`\.\n"
-    assert all(re.fullmatch(sentence, said) for said in refused(onelane, WORKER, JOB, CANCEL, SKIP, WAIT))
+    assert all(re.fullmatch(sentence, said) for said in refused(onelane, WORKER, JOB, CANCEL, SKIP, WAIT, LIST, REPLAY))
 
 
 def test_a_redis_that_evicts_keys(bare: Onelane, tmp_path: Path) -> None:

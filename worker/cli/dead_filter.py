@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Annotated, Any
 
+import psycopg
 import typer
 from psycopg import Connection
 
@@ -87,9 +88,15 @@ def _filter(given: dict[str, Any], *, must_say_which: bool) -> Filter:
 
 @contextmanager
 def ledger() -> Iterator[tuple[Settings, Connection]]:
-    """The settings, and a connection for looking through many dead letters. Raises ConfigurationError."""
+    """The settings, and a connection for looking through many dead letters.
+
+    Raises ConfigurationError: what can't be used is looked into when it has failed, as that takes longer than a list.
+    """
     settings = Settings.load()
-    require_usable(settings)
-    with connect(settings, name="onelane-dead") as connection:
-        connection.execute(query("dead_session"))
-        yield settings, connection
+    try:
+        with connect(settings, name="onelane-dead") as connection:
+            connection.execute(query("dead_session"))
+            yield settings, connection
+    except psycopg.Error:
+        require_usable(settings)
+        raise

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from psycopg import Connection
@@ -13,7 +13,6 @@ from worker.cli.operator import ME, Actor, Reason
 from worker.cli.output import Json, complain, print_json, say
 from worker.cli.progress import progress
 from worker.dead_letters import Change, Filter, Replayed, count, edit, replay_steps
-from worker.dead_letters.drive import Drive
 from worker.dead_letters.outlook import outlooks
 from worker.errors import OnelaneError
 from worker.interrupt import interruptible
@@ -22,6 +21,9 @@ from worker.job import Job, load_kinds
 from worker.lane_state import Hold
 from worker.redis_client import redis_client
 from worker.settings import Settings
+
+if TYPE_CHECKING:
+    from worker.dead_letters.drive import Drive
 
 END_SECONDS = 60.0
 """How long `--stop-after-failures` waits for the ends of a step, unless `--wait` says otherwise."""
@@ -53,6 +55,8 @@ def replay(  # noqa: PLR0913 - each is an option
 
     Exit code 1 when one was refused, died again, or has not ended in time.
     """
+    from worker.dead_letters.drive import Drive  # noqa: PLC0415 - the other commands of `dead` need not load a worker's relay
+
     with ledger() as (settings, connection), redis_client(settings) as redis:
         load_kinds(settings.task_modules)
         if changes:
@@ -116,7 +120,7 @@ def _rehearse(connection: Connection, found: Filter, actor: str, *, force: bool,
     end(found, plan.replayed, plan.refused)
 
 
-def _say(drive: Drive, undelivered: int, held: dict[str, Hold]) -> None:
+def _say(drive: "Drive", undelivered: int, held: dict[str, Hold]) -> None:
     number = len(drive.result.replayed)
     if number:
         say(f"{letters(number)} {'goes back into its lane' if number == 1 else 'go back into their lanes'}.")
