@@ -45,7 +45,7 @@ from worker.verdict import Failure, Fault, LaneBusy
 
 TAKEN_EFFECT = frozenset({"applied", "unchanged"})
 
-Known: TypeAlias = Mapping[str, tuple[str, End, bool]]
+Known: TypeAlias = dict[str, tuple[str, End, bool]]
 """Of jobs that the ledger has: their digest, their end, and whether a replay is forced."""
 
 Settlement: TypeAlias = dict[str, list[tuple[Entry, End]]]
@@ -103,14 +103,18 @@ def _apply_at_once(
 
 def _all_ours_and_new(connection: Connection, token: int, lanes: Mapping[str, Sequence[Entry]]) -> bool:
     with pipelined_transaction(connection) as sync:
-        fenced, known = _ask_for_fences(connection, token, lanes), _ask_for_known(connection, lanes)
+        fenced, known = _ask_for_fences(connection, token, lanes), _ask_for_known(connection, _ids(lanes))
         return len(_granted(sync, fenced)) == len(lanes) and known.fetchone() is None
 
 
 def _apply_step_by_step(connection: Connection, token: int, worker: str, lanes: Mapping[str, Sequence[Entry]]) -> Batch:
     with pipelined_transaction(connection) as sync:
-        fenced, known_already = _ask_for_fences(connection, token, lanes), _ask_for_known(connection, lanes)
+        fenced, known_already = _ask_for_fences(connection, token, lanes), _ask_for_known(connection, _ids(lanes))
         ours, known = _granted(sync, fenced), _known(known_already)
+        if reused := _reused(lanes, known):
+            known_as_well = _ask_for_known(connection, reused)
+            sync()
+            known |= _known(known_as_well)
         batch = {lane: [_recognized(e, known, ours[lane]) for e in lanes[lane]] for lane in lanes if lane in ours}
         asked = rounds.ask(connection, batch)
         newest = connection.execute(query("fence_tokens"), {"lanes": sorted(lanes.keys() - ours)})
@@ -143,9 +147,17 @@ def _granted(sync: Sync, fenced: Cursor[tuple[str, int]]) -> dict[str, int]:
         raise LaneBusy("another worker's transaction is in this lane") from error
 
 
-def _ask_for_known(connection: Connection, lanes: Mapping[str, Sequence[Entry]]) -> Cursor:
-    envelopes = [entry.envelope for entries in lanes.values() for entry in entries]
-    ids = [job_id for envelope in envelopes for job_id in (envelope.id, _id_if_reused(envelope))]
+def _ids(lanes: Mapping[str, Sequence[Entry]]) -> list[str]:
+    return [entry.envelope.id for entries in lanes.values() for entry in entries]
+
+
+def _reused(lanes: Mapping[str, Sequence[Entry]], known: Known) -> list[str]:
+    """Of jobs whose ids are other jobs' in the ledger: the ids under which it may have them."""
+    envelopes = [entry.envelope for entries in lanes.values() for entry in entries if entry.envelope.id in known]
+    return [_id_if_reused(envelope) for envelope in envelopes if known[envelope.id][0] != envelope.digest]
+
+
+def _ask_for_known(connection: Connection, ids: Sequence[str]) -> Cursor:
     return raw_cursor(connection).execute(query("known"), {"ids": to_json(ids).decode()}, prepare=True)
 
 

@@ -66,6 +66,24 @@ def test_an_id_with_another_payload_is_refused_while_it_is_known_and_a_dead_lett
     assert notebook.left_in_redis() == set()
 
 
+def test_a_reused_id_that_was_recorded_but_not_acknowledged_is_recorded_once(notebook: Notebook) -> None:
+    notebook.enqueue(Write(page="p", text="mine"), id="Ev01")
+    notebook.drain_all()
+    notebook.redis.delete(notebook.keys.outcome("Ev01"))
+    (handle,) = notebook.enqueue(Write(page="p", text="other"), id="Ev01")
+    claim = notebook.worker("dying").claimer().claim()
+    assert isinstance(claim, Claim)
+    with connect(notebook.settings) as connection:
+        apply(connection, claim.token, "dying", entries_of(claim))
+    recorded = notebook.rows("SELECT * FROM onelane.ledger ORDER BY job_id")
+    notebook.end_leases()
+    assert notebook.drain_all() == {}
+    assert notebook.rows("SELECT * FROM onelane.ledger ORDER BY job_id") == recorded
+    assert [row["code"] for row in recorded] == ["written", "id_reused"]
+    assert handle.wait(1).code == "id_reused"
+    assert notebook.left_in_redis() == set()
+
+
 def test_a_job_that_was_put_into_its_lane_twice_by_hand_is_applied_once(notebook: Notebook) -> None:
     notebook.enqueue(Write(page="p", text="once"))
     (raw,) = notebook.redis.lrange(notebook.keys.lane("page:p"), 0, -1)
