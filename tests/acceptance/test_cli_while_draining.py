@@ -21,6 +21,7 @@ from worker.skip import LaneBusy, Skipper
 PAGES = [f"drained-{n}" for n in range(4)]
 EACH = 10
 """How often each act is done."""
+PATIENCE_SECONDS = 150
 
 
 def test_acts_by_hand_while_workers_drain_lose_repeat_and_reorder_nothing(
@@ -51,7 +52,7 @@ def test_acts_by_hand_while_workers_drain_lose_repeat_and_reorder_nothing(
             "cancel": lambda: by_hand.cancel(dice.choice(list(place)[-20:]), "not wanted"),
             "skip": lambda: not skipper.skip(lane(), "in the way", dice.choice([0, 1]))[1].repeated,
         }
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while min(done.values()) < EACH:
             assert time.monotonic() < deadline, done
             enqueue()
@@ -60,7 +61,7 @@ def test_acts_by_hand_while_workers_drain_lose_repeat_and_reorder_nothing(
                 done[act] += bool(acts[act]())
     for page in PAGES:
         by_hand.resume(f"page:{page}")
-    assert onelane("lanes", "--wait-empty", "60").code == 0
+    assert onelane("lanes", "--wait-empty", str(PATIENCE_SECONDS)).code == 0
     until(lambda: lanes.hlen(keys.named("pending")) == 0, "the end")
 
     sql = "SELECT job_id, lane, status FROM onelane.ledger WHERE lane LIKE 'page:drained-%' ORDER BY seq"
