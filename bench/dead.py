@@ -140,7 +140,7 @@ def _fill_lanes(stage: Stage, lanes: int) -> None:
 
 
 def _seconds(stage: Stage, words: tuple[str, ...]) -> list[tuple[float, float]]:
-    """How long the command takes, against what was promised; its modules are compiled, as an installed package's are."""
+    """How long the command takes, against what was promised; its modules are compiled, as installed ones are."""
     command = [sys.executable, "-c", "from worker.cli import main; main()", *words]
     environment = {**os.environ, **stage.services, "PYTHONPYCACHEPREFIX": str(stage.settings.data_dir / "compiled")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
