@@ -50,7 +50,7 @@ def _rates(stage: Stage, tag: str) -> list[float]:
     beside = stage.waiting()
     with stage.crew() as workers:
         drain(stage, workers, LANES, LANES, "warm")
-        for turn in range(stage.rounds(3)):
+        for turn in range(stage.rounds(5)):
             stage.tidy()
             rates.append(drain(stage, workers, JOBS, LANES, f"{tag}{turn}", rest=TAIL))
             until(lambda: stage.waiting() == beside)
@@ -60,12 +60,12 @@ def _rates(stage: Stage, tag: str) -> list[float]:
 def _rates_ahead(stage: Stage, waiting: int) -> list[float]:
     """With `waiting` jobs in the lanes that are drained; the first of them only warm the workers."""
     rates = []
-    for count, tag in _chunks(waiting + JOBS * (stage.rounds(3) + 1)):
+    for count, tag in _chunks(waiting + JOBS * (stage.rounds(5) + 1)):
         stage.client.enqueue_many(people(count, LANES, tag), actor=ACTOR)
     with stage.crew() as workers:
         left = stage.waiting() - JOBS
         until(lambda: stage.waiting() <= left)
-        for _ in range(stage.rounds(3)):
+        for _ in range(stage.rounds(5)):
             workers.pause()
             stage.tidy()
             began, left = time.monotonic(), stage.waiting()

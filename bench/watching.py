@@ -20,7 +20,7 @@ CPU_GOAL = 1.3
 
 def measure(stage: Stage) -> list[Figure]:
     """Rates, and CPU."""
-    rounds = [_round(stage, turn) for turn in range(stage.rounds(5))]
+    rounds = [_round(stage, turn) for turn in range(stage.rounds(7))]
     rates = [(on[0], off[0]) for on, off in rounds]
     cpu = [(on[1], off[1]) for on, off in rounds]
     work = f"drain {JOBS:,} jobs, watched against unwatched"
