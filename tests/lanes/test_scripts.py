@@ -1,5 +1,6 @@
 """Single steps of the scripts that a random walk meets too seldom."""
 
+import json
 from typing import Any
 
 import pytest
@@ -135,6 +136,18 @@ def test_a_claim_takes_so_many_bytes_but_always_each_head(desk: Desk) -> None:
         desk.enqueue(lane, *(f"{lane}{n}{'x' * 400}" for n in range(5)))
     answer = desk.claim("d", jobs=100)
     assert {answer[4]: len(answer[7]), answer[8]: len(answer[11])} == {b"a": 2, b"b": 1}
+
+
+def test_a_clock_that_is_ahead_of_the_time_gives_each_job_the_next_number(desk: Desk) -> None:
+    clock = desk.keys.named("clock")
+    seconds, micros = desk.redis.time()  # type: ignore[misc]  # redis-py's types allow an awaitable
+    ahead = seconds * 1_000_000 + micros + HOUR_US
+    desk.redis.set(clock, ahead)
+    desk.enqueue("a", "1", "2", "3")
+    desk.enqueue("a", "4")
+    jobs: Any = desk.redis.lrange(desk.keys.lane("a"), 0, -1)
+    assert [json.loads(job)["seq"] - ahead for job in jobs] == [1, 2, 3, 4]
+    assert desk.redis.get(clock) == b"%d" % (ahead + 4)
 
 
 def test_a_clock_that_was_lost_goes_on_above_the_floor_that_a_worker_names(desk: Desk) -> None:
