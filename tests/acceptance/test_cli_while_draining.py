@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import psycopg
+import pytest
 from redis import Redis
 
 from tests.acceptance import stamps
@@ -24,6 +25,7 @@ EACH = 10
 PATIENCE_SECONDS = 150
 
 
+@pytest.mark.timeout(2 * PATIENCE_SECONDS + 60)
 def test_acts_by_hand_while_workers_drain_lose_repeat_and_reorder_nothing(
     onelane: Onelane, settings: Settings, database: psycopg.Connection, lanes: Redis, keys: Keys
 ) -> None:

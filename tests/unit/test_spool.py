@@ -1,0 +1,26 @@
+"""The spool's directory."""
+
+from pathlib import Path
+
+import pytest
+
+from tasks import UpsertUser
+from worker import Client
+from worker.enqueue import order
+from worker.settings import Settings
+from worker.spool import Spool
+
+
+def test_a_directory_that_can_not_be_looked_into_is_an_error_before_anything_is_enqueued(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        Client(Settings(redis_url="redis://localhost:1/0", data_dir=tmp_path / "file"))
+
+
+def test_a_directory_that_is_not_there_yet_holds_nothing_until_a_job_is_kept(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "not" / "yet")
+    assert (spool.waiting(), spool.size()) == (False, 0)
+    job = UpsertUser(slack_id="U0EXAMPLE01", name="kept", discipline="po")
+    spool.append([order(job, Settings(), actor="U0EXAMPLE09", job_id="Ev01")])
+    assert spool.waiting()
+    assert [kept.id for kept in spool.contents().orders] == ["Ev01"]
