@@ -12,7 +12,7 @@ import logging
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -38,15 +38,10 @@ class Contents:
 
 
 class Spool:
-    """The spool file in one directory; safe for many processes of one host.
-
-    Raises OSError when the directory is none, or this process may not look into it: `size` would see no file there.
-    """
+    """The spool file in one directory; safe for many processes of one host."""
 
     def __init__(self, directory: Path) -> None:
         self._file = directory / "spool.jsonl"
-        with suppress(FileNotFoundError):
-            self._file.stat()
         self.bad = directory / "spool.bad"
         """Where lines are kept that can never be queued."""
 

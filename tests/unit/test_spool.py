@@ -2,19 +2,10 @@
 
 from pathlib import Path
 
-import pytest
-
 from tasks import UpsertUser
-from worker import Client
 from worker.enqueue import order
 from worker.settings import Settings
 from worker.spool import Spool
-
-
-def test_a_directory_that_can_not_be_looked_into_is_an_error_before_anything_is_enqueued(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError):
-        Client(Settings(redis_url="redis://localhost:1/0", data_dir=tmp_path / "file"))
 
 
 def test_a_directory_that_is_not_there_yet_holds_nothing_until_a_job_is_kept(tmp_path: Path) -> None:
