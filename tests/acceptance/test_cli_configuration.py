@@ -13,6 +13,7 @@ from redis import Redis
 
 from tests.acceptance.onelane import Onelane
 from worker.embedded import start_postgres, start_redis
+from worker.migrate import down, migrate
 
 ENQUEUE = ("enqueue", "user.upsert", "slack_id=U0EXAMPLE01", "name=A", "discipline=po", "--actor", "U0EXAMPLE09")
 PASSWORD = "s3cret-hunter2"
@@ -130,6 +131,24 @@ def test_a_database_that_is_not_migrated(bare: Onelane, redis_url: str, prefix: 
     )
     sentence = r"The database lacks the migration 0001_engine and \d+ more: run `onelane migrate up`\.\n"
     assert all(re.fullmatch(sentence, said) for said in refused(onelane, WORKER, JOB, CANCEL, SKIP, WAIT, LIST, REPLAY))
+
+
+def test_dead_letters_of_a_database_that_lacks_a_step_are_looked_at_but_not_touched(
+    bare: Onelane, redis_url: str, prefix: str, empty_database_url: str
+) -> None:
+    migrate(empty_database_url)
+    down(empty_database_url)
+    onelane = bare.with_settings(
+        ONELANE_REDIS_URL=redis_url, ONELANE_DATABASE_URL=empty_database_url, ONELANE_PREFIX=prefix
+    )
+    kept = bare.directory / "kept.jsonl"
+    kept.write_text("of an earlier export\n")
+    export, import_ = ("dead", "export", "--file", str(kept)), ("dead", "import", str(kept))
+    for said in refused(onelane, REPLAY, ("dead", "discard", "--all"), export, import_):
+        assert re.fullmatch(r"The database lacks the migration \w+: run `onelane migrate up`\.\n", said)
+    assert kept.read_text() == "of an earlier export\n"
+    listed = onelane(*LIST)
+    assert (listed.code, listed.out, listed.err) == (0, "", "There is no dead letter.\n")
 
 
 def test_a_redis_that_evicts_keys(bare: Onelane, tmp_path: Path) -> None:

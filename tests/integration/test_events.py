@@ -121,6 +121,18 @@ def test_a_monitor_in_another_time_zone_reads_the_same_times(redis_url: str, mon
     assert [event["timestamp"] for event in heard] == [pytest.approx(time.time(), abs=60)] * 3
 
 
+def test_a_batch_of_many_jobs_is_told_in_order(redis_url: str) -> None:
+    jobs = [entry(f"job-{n}") for n in range(700)]
+
+    def tell(app: Celery) -> None:
+        with closing(Events(app, "worker@host")) as events:
+            events.ended([(job, End("applied", "added", "Added.")) for job in jobs], 7.0)
+
+    heard = heard_of(redis_url, tell, 2100)
+    assert [event["uuid"] for event in heard] == [f"job-{n // 3}" for n in range(2100)]
+    assert {event["runtime"] for event in heard if event["type"] == "task-succeeded"} == {0.01}
+
+
 def test_a_broker_that_is_away_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

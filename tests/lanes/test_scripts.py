@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from tests.lanes.contract import contract
+from tests.lanes.contract import contract, piece
 from tests.lanes.model import HOUR_US
 from worker.acknowledge import Park, Settled, acknowledge
 from worker.lane import Keys
@@ -136,6 +136,16 @@ def test_a_claim_takes_so_many_bytes_but_always_each_head(desk: Desk) -> None:
         desk.enqueue(lane, *(f"{lane}{n}{'x' * 400}" for n in range(5)))
     answer = desk.claim("d", jobs=100)
     assert {answer[4]: len(answer[7]), answer[8]: len(answer[11])} == {b"a": 2, b"b": 1}
+
+
+@pytest.mark.parametrize(("last", "first"), [(None, 5), (4, 5), (5, 6), (8, 9)])
+def test_numbers_go_on_above_the_last_one_and_never_below_the_time(desk: Desk, last: int | None, first: int) -> None:
+    clock = desk.keys.named("clock")
+    if last is not None:
+        desk.redis.set(clock, last)
+    ask = f"{piece('clock')} return take_numbers(KEYS[1], 5, 2)"
+    assert desk.redis.eval(ask, 1, clock) == first
+    assert desk.redis.get(clock) == b"%d" % (first + 1)
 
 
 def test_a_clock_that_is_ahead_of_the_time_gives_each_job_the_next_number(desk: Desk) -> None:

@@ -97,7 +97,7 @@ def test_a_client_has_loaded_what_its_first_ring_takes() -> None:
     assert loaded(f"{imports}; {client}", CELERY, *HEAVY) == [CELERY]
 
 
-@pytest.mark.parametrize("command", ["lanes", "lane", "dead"])
+@pytest.mark.parametrize("command", ["lanes", "lane", "dead", "job", "spool"])
 def test_a_command_that_looks_begins_without_celery(command: str) -> None:
     """It is a fifth of what they load. Nor do they begin with what looks at the schema, or brings jobs into lanes."""
     place, _, name = COMMANDS[command][0].partition(":")

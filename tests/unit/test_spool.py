@@ -2,10 +2,18 @@
 
 from pathlib import Path
 
+import pytest
+
 from tasks import UpsertUser
 from worker.enqueue import order
 from worker.settings import Settings
 from worker.spool import Spool
+
+
+def test_a_directory_that_can_not_be_looked_into_is_an_error_and_no_empty_spool(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        Spool(tmp_path / "file").waiting()
 
 
 def test_a_directory_that_is_not_there_yet_holds_nothing_until_a_job_is_kept(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def discard(
 
     Exit code 1 when one was refused.
     """
-    with ledger() as (settings, connection):
+    with ledger(checked=True) as (settings, connection):
         with progress("Discarding", lambda: count(connection, found)) as advance:
             result = give_up(connection, found, actor=actor, reason=reason, dry_run=dry_run, advance=advance)
         if dry_run and not as_json:

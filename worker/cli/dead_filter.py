@@ -87,12 +87,15 @@ def _filter(given: dict[str, Any], *, must_say_which: bool) -> Filter:
 
 
 @contextmanager
-def ledger() -> Iterator[tuple[Settings, Connection]]:
+def ledger(*, checked: bool = False) -> Iterator[tuple[Settings, Connection]]:
     """The settings, and a connection for looking through many dead letters.
 
-    Raises ConfigurationError: what can't be used is looked into when it has failed, as that takes longer than a list.
+    Raises ConfigurationError when the database can't be used. Whether it lacks a migration is `checked` before anything
+    is changed or written; for who only looks, when something has failed, as it takes longer than a list.
     """
     settings = Settings.load()
+    if checked:
+        require_usable(settings)
     try:
         with connect(settings, name="onelane-dead") as connection:
             connection.execute(query("dead_session"))

@@ -57,7 +57,7 @@ def replay(  # noqa: PLR0913 - each is an option
     """
     from worker.dead_letters.drive import Drive  # noqa: PLC0415 - the other commands of `dead` need not load a worker's relay
 
-    with ledger() as (settings, connection), redis_client(settings) as redis:
+    with ledger(checked=True) as (settings, connection), redis_client(settings) as redis:
         load_kinds(settings.task_modules)
         if changes:
             job = _edit(settings, connection, found, changes, actor, reason, force=force, dry_run=dry_run)

@@ -25,7 +25,7 @@ def export(
 ) -> None:
     """Write dead letters as lines of JSON, which `import` reads; they stay where they are."""
     written = 0
-    with ledger() as (_, connection), write_to(file) as out:
+    with ledger(checked=True) as (_, connection), write_to(file) as out:
         missing = unmet(connection, found)
         with progress("Exporting", lambda: count(connection, found), hidden=out.isatty()) as advance:
             for line in export_lines(connection, found):
@@ -48,7 +48,7 @@ def import_(
     Exit code 1 when a line is none; the good lines go.
     """
     with (
-        ledger() as (_, connection),
+        ledger(checked=True) as (_, connection),
         read_from(file) as lines,
         progress("Importing", lambda: size(lines)) as advance,
     ):
