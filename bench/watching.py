@@ -46,11 +46,11 @@ def _drains(stage: Stage, app: str, environment: dict[str, str], tag: str) -> tu
     stage.clear()
     with stage.crew(app=app, environment=environment) as workers:
         drain(stage, workers, LANES, LANES, "warm")
+        until(lambda: stage.waiting() == 0)
         for n in range(3):
-            until(lambda: stage.waiting() == 0)
             stage.tidy()
             before = workers.cpu_seconds()
             rates.append(drain(stage, workers, JOBS, LANES, f"{tag}.{n}", rest=TAIL))
-            cpu.append((workers.cpu_seconds() - before) / (JOBS - TAIL) * 1e6)
-        until(lambda: stage.waiting() == 0)
+            until(lambda: stage.waiting() == 0)
+            cpu.append((workers.cpu_seconds() - before) / JOBS * 1e6)
     return statistics.median(rates), statistics.median(cpu)

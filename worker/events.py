@@ -1,11 +1,13 @@
 """Celery's own task events, sent for each job, so that Flower shows jobs as if they were tasks.
 
-All events of a batch go out as one message (Celery's receivers take a list as well). Events are for watching only: one
-that is lost or can't be sent changes nothing for a job, so sending never raises.
+All events of a batch go out as one message (Celery's receivers take a list as well), compressed to about a tenth: that
+costs less than kombu's wrapping of the rest would, and a monitor that lags behind is less soon cut off by Redis. Events
+are for watching only: one that is lost or can't be sent changes nothing for a job, so sending never raises.
 """
 
 import logging
 import time
+import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -19,6 +21,8 @@ from worker.mask import Mask
 from worker.verdict import Failure
 
 REVOKED = {"terminated": False, "signum": None, "expired": False}
+PACKED_AS = "application/x-gzip"
+"""What kombu calls zlib's format; all who receive by kombu can read it."""
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +101,7 @@ class Events:
                 connection = self._app.connection_for_write(transport_options={"max_retries": 0})
                 self._dispatcher = self._app.events.Dispatcher(connection, enabled=True)
             self._dispatcher.producer.publish(
-                to_json(events).decode(),
+                _packed(events),
                 content_type="application/json",
                 content_encoding="utf-8",
                 routing_key="task.multi",
@@ -105,7 +109,7 @@ class Events:
                 declare=[self._dispatcher.exchange],  # else kombu takes it for a direct one, and nobody hears of it
                 retry=False,
                 delivery_mode=1,
-                headers={"hostname": self._hostname},
+                headers={"hostname": self._hostname, "compression": PACKED_AS},
             )
         except Exception as error:  # noqa: BLE001 - whatever a transport raises, watching must not harm a job
             log.warning("Events could not be sent (%s); monitors miss %d of them.", type(error).__name__, len(events))
@@ -117,3 +121,11 @@ class Events:
         if dispatcher is not None:
             with suppress(Exception):  # as above
                 dispatcher.connection.release()
+
+
+def _packed(events: list[dict[str, Any]]) -> bytes:
+    """Events as JSON, compressed. What is alike in events stands close together: a small window finds it, and costs a
+    message with a single job a quarter of zlib's usual one.
+    """
+    packer = zlib.compressobj(level=1, wbits=14, memLevel=7)
+    return packer.compress(to_json(events)) + packer.flush()
