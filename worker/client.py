@@ -120,9 +120,7 @@ class Client:
         what is in the spool has to wait. Raises ConfigurationError when Redis refuses us.
         """
         try:
-            if self.spool.waiting():
-                self.flush_spool()
-            if not self.spool.waiting():
+            if self._nothing_spooled():
                 return self._handles(orders, self._send(orders))
         except REDIS_AWAY:
             pass
@@ -165,6 +163,13 @@ class Client:
         if must_ring:
             ring(self.settings)
         return words
+
+    def _nothing_spooled(self) -> bool:
+        """Whether nothing waits in the spool, or all of it could be sent just now."""
+        if not self.spool.waiting():
+            return True
+        self.flush_spool()
+        return not self.spool.waiting()
 
     def _handles(self, orders: list[Order], words: list[str]) -> list[Handle]:
         return [self._handle(made, word) for made, word in zip(orders, words, strict=True)]
