@@ -39,6 +39,7 @@ from tasks.users import UpsertUser
 from tasks.values import ROLES, Role, SlackId, SprintIndex
 from worker import Job
 from worker.envelope import digest_of
+from worker.job import payload_of
 
 SPRINTS_A_JOB = 100
 """So that the longest names still fit into one job's size."""
@@ -60,7 +61,7 @@ class Planned:
     @property
     def id(self) -> str:
         """Made of the content."""
-        return f"import:{self.job.kind}:{digest_of(self.job.kind, self.job.model_dump(mode='json'))}"
+        return f"import:{self.job.kind}:{digest_of(self.job.kind, payload_of(self.job))}"
 
 
 class State(BaseModel):

@@ -8,8 +8,8 @@ worker must be called; the bell is only a hint, and losing it costs a second (wo
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import uuid_utils
@@ -32,9 +32,8 @@ IP = re.compile(r"[0-9a-f.:]+")
 JOB_ID = re.compile(r"[A-Za-z0-9_.:@/+=~-]{1,200}")
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A validated job, ready to be queued."""
+class Order(NamedTuple):
+    """A validated job, ready to be queued: what enqueue.lua takes of it, in that order."""
 
     id: str
     lane: str
@@ -94,7 +93,7 @@ def enqueue(redis: Redis, keys: Keys, settings: Settings, orders: Sequence[Order
     for start in range(0, len(orders), CHUNK):
         args: list[str | int | bytes] = [settings.lane_limit, settings.total_limit]
         for each in orders[start : start + CHUNK]:
-            args += (each.id, each.lane, each.digest, each.body)
+            args += each
         called, *answers = run(redis, keys, "enqueue", *args)
         ring = ring or called == 1
         words += [word.decode() for word in answers]

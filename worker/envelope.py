@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import from_json, to_json
 
 from worker.errors import Damaged, InvalidJob
-from worker.job import Job, explain
+from worker.job import Job, explain, payload_of
 
 LARGEST_NUMBER = 2**53
 """What Lua can count to; as µs since 1970 it lasts until the year 2255."""
@@ -59,7 +59,7 @@ def encode(
     job: Job, *, lane: str, job_id: str, actor: str, reason: str | None, at: int, reply_to: str | None = None
 ) -> tuple[str, bytes]:
     """The digest, and the envelope without its `seq`. Raises InvalidJob for text that no statement could take."""
-    payload = job.model_dump(mode="json")
+    payload = payload_of(job)
     digest = digest_of(job.kind, payload)
     head = {"id": job_id, "kind": job.kind, "lane": lane, "actor": actor, "reason": reason, "at": at, "digest": digest}
     tail = {} if reply_to is None else {"reply_to": reply_to}

@@ -31,6 +31,7 @@ from functools import cache
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import to_jsonable_python
 
 from worker.declaration import check, sql_file
 from worker.errors import ConfigurationError, InvalidJob, UnknownKind
@@ -43,7 +44,7 @@ KINDS: dict[str, type["Job"]] = {}
 class Job(BaseModel):
     """An immutable, validated command. Subclass it with `kind=` to declare a job kind."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)  # JSON knows neither
 
     kind: ClassVar[str]
     sql: ClassVar[str] = ""
@@ -136,6 +137,12 @@ def parse(kind: str, payload: Any) -> Job:
         return cls.model_validate(payload)
     except ValidationError as error:
         raise InvalidJob(f"{kind}: {explain(error)}") from None
+
+
+def payload_of(job: Job) -> dict[str, Any]:
+    """The job's fields as JSON types: what `model_dump(mode="json")` gives, in half the time."""
+    payload: dict[str, Any] = to_jsonable_python(job, by_alias=False)
+    return payload
 
 
 def explain(error: ValidationError) -> str:

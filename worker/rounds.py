@@ -16,7 +16,7 @@ from pydantic_core import from_json, to_json
 from worker.database import raw_cursor
 from worker.entry import End, Entry
 from worker.errors import OnelaneError
-from worker.job import Job, statement
+from worker.job import Job, payload_of, statement
 from worker.transaction import send_all
 from worker.verdict import MustWait
 
@@ -73,7 +73,7 @@ def _by_kind(entries: Iterable[Entry]) -> dict[type[Job], list[Entry]]:
 def _ask_kind(connection: Connection, kind: type[Job], entries: Sequence[Entry]) -> Iterable[tuple[Any, ...]]:
     jobs = [
         {
-            **cast("Job", e.job).model_dump(mode="json"),
+            **payload_of(cast("Job", e.job)),
             "_n": n,
             "_job": e.envelope.id,
             "_actor": e.envelope.actor,

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from redis import Redis
 from redis.exceptions import NoScriptError
@@ -57,8 +57,7 @@ def _names() -> list[str]:
     return [file.name.removesuffix(".lua") for file in files if file.name.endswith(".lua")]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One call of a script: its name, its arguments, and of which lane, job or drain its keys are."""
 
     name: str

@@ -168,6 +168,13 @@ def test_every_wrong_field_is_named_and_no_value_is_shown(declare: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_a_number_that_json_can_not_write_is_refused(declare: Any, number: str) -> None:
+    declare(GOOD.replace("person: str", "person: str\n    share: float"))
+    with pytest.raises(InvalidJob, match=r"^unit\.grant: share: Input should be a finite number$"):
+        parse("unit.grant", {"person": "U0EXAMPLE01", "share": float(number)})
+
+
 @pytest.mark.parametrize("payload", [None, [], "text", 1, {"person": None}, {}])
 def test_a_payload_that_is_none_is_refused(declare: Any, payload: Any) -> None:
     declare(GOOD)

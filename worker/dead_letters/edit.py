@@ -20,7 +20,7 @@ from worker.enqueue import order
 from worker.envelope import Envelope, encode
 from worker.errors import InvalidJob, OnelaneError
 from worker.fields import json_or_text, read_fields, with_fields
-from worker.job import Job, kind_of, parse
+from worker.job import Job, kind_of, parse, payload_of
 from worker.query import query
 from worker.settings import Settings
 
@@ -93,7 +93,7 @@ def edit(
             "by": before.actor,
             "actor": actor,
             "reason": reason,
-            "details": Json({"before": before.payload, "after": job.model_dump(mode="json")}),
+            "details": Json({"before": before.payload, "after": payload_of(job)}),
         }
         connection.execute(query("dead_edit"), values, prepare=False)
     return job
