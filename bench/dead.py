@@ -53,7 +53,7 @@ def measure(stage: Stage) -> list[Figure]:
     stage.clear()
     drained, whole = [], []
     with stage.crew() as workers:
-        for turn in range(stage.rounds(3)):
+        for turn in range(stage.rounds(5)):
             whole.append((_replay(stage, replayed, f"dead{turn}"), _live(stage, replayed, f"live{turn}")))
             again = _drain_replayed(stage, workers, replayed, f"again{turn}")
             stage.tidy()
