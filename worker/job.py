@@ -31,7 +31,6 @@ from functools import cache
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import to_jsonable_python
 
 from worker.declaration import check, sql_file
 from worker.errors import ConfigurationError, InvalidJob, UnknownKind
@@ -141,7 +140,7 @@ def parse(kind: str, payload: Any) -> Job:
 
 def payload_of(job: Job) -> dict[str, Any]:
     """The job's fields as JSON types: what `model_dump(mode="json")` gives, in half the time."""
-    payload: dict[str, Any] = to_jsonable_python(job, by_alias=False)
+    payload: dict[str, Any] = job.__pydantic_serializer__.to_python(job, mode="json")
     return payload
 
 

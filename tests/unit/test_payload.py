@@ -24,6 +24,16 @@ class Part(BaseModel):
     number: int = Field(alias="no")
 
 
+class Outside(Job):
+    """Writes its field by its other name, as the bot's own payloads with `from` do."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+    origin: str = Field(alias="from")
+
+    def lane(self) -> str:
+        return "unit"
+
+
 class Parcel(Job):
     """Without a kind, so nobody else hears of it."""
 
@@ -72,3 +82,8 @@ def test_a_payload_is_what_the_model_itself_writes_as_json_and_makes_the_same_jo
     }
     assert payload == job.model_dump(mode="json")
     assert payload_of(Parcel.model_validate(payload)) == payload
+
+
+def test_a_field_goes_by_the_name_that_its_model_says() -> None:
+    job = Outside.model_validate({"from": "po"})
+    assert payload_of(job) == job.model_dump(mode="json") == {"from": "po"}
