@@ -1,8 +1,9 @@
 """Celery's own task events, sent for each job, so that Flower shows jobs as if they were tasks.
 
-All events of a batch go out as one message (Celery's receivers take a list as well), compressed to about a tenth: that
-costs less than kombu's wrapping of the rest would, and a monitor that lags behind is less soon cut off by Redis. Events
-are for watching only: one that is lost or can't be sent changes nothing for a job, so sending never raises.
+All events of a batch go out as one message (Celery's receivers take a list as well). It is compressed, those of ten
+jobs to a tenth: kombu would take longer to wrap what that saves, and Redis cuts off a monitor that lags behind less
+soon. Events are for watching only: one that is lost or can't be sent changes nothing for a job, so sending never
+raises.
 """
 
 import logging

@@ -41,15 +41,15 @@ class Spool:
     """The spool file in one directory; safe for many processes of one host."""
 
     def __init__(self, directory: Path) -> None:
-        self._file = directory / "spool.jsonl"
-        self._path = str(self._file)
+        self._directory = directory
+        self._file = str(directory / "spool.jsonl")
         self.bad = directory / "spool.bad"
         """Where lines are kept that can never be queued."""
 
     def size(self) -> int:
         """How much waits in the file, in bytes. Costs one stat. Raises OSError when nobody can tell."""
         try:
-            return os.stat(self._path).st_size  # noqa: PTH116 - a Path takes twice the time, and each enqueue asks
+            return os.stat(self._file).st_size  # noqa: PTH116 - a Path takes twice the time, and each enqueue asks
         except FileNotFoundError:
             return 0
 
@@ -131,7 +131,7 @@ class Spool:
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._directory.mkdir(parents=True, exist_ok=True)
         file = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from kombu import Consumer
+from redis import Redis
 
 from worker.entry import End, Entry
 from worker.envelope import Envelope
@@ -131,6 +132,19 @@ def test_a_batch_of_many_jobs_is_told_in_order(redis_url: str) -> None:
     heard = heard_of(redis_url, tell, 2100)
     assert [event["uuid"] for event in heard] == [f"job-{n // 3}" for n in range(2100)]
     assert {event["runtime"] for event in heard if event["type"] == "task-succeeded"} == {0.01}
+
+
+def test_the_events_of_a_batch_are_a_small_message_for_redis(redis_url: str) -> None:
+    """Uncompressed it is more than 500 bytes a job."""
+    jobs = [entry(uuid.uuid4().hex) for _ in range(100)]
+    app = Celery("test", broker=redis_url.replace("unix://", "redis+socket://"), set_as_current=False)
+    with Redis.from_url(redis_url) as redis, redis.pubsub() as pubsub, closing(Events(app, "worker@host")) as events:
+        pubsub.psubscribe("*celeryev*")
+        assert pubsub.get_message(timeout=10) is not None  # the subscription is confirmed
+        events.ended([(job, End("applied", "added", "Added.")) for job in jobs], 1.0)
+        message = pubsub.get_message(timeout=10)
+    assert message is not None
+    assert 0 < len(message["data"]) < 100 * 100
 
 
 def test_a_broker_that_is_away_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:

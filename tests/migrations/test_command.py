@@ -307,10 +307,11 @@ def test_a_kill_of_the_command_at_any_moment(onelane: Onelane, empty_database_ur
         running = onelane.start("migrate", "up", "--no-backup")
         try:
             code = running.wait(delay)
+            assert code == 0
         except subprocess.TimeoutExpired:
             running.kill()
             code = running.wait()
-        assert code in {0, -signal.SIGKILL}  # it may get through just before the signal
+            assert code in {0, -signal.SIGKILL}  # it may get through just before the signal
         delay *= 1.2
     assert onelane("migrate", "verify").code == 0
     with psycopg.connect(empty_database_url) as connection:
