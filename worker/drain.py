@@ -59,7 +59,6 @@ class Drain:
         self._relay = Relay(redis, self._keys, settings)
         # Drains that began together don't end together: then for some ms nobody would wait for a job.
         self._deadline = time.monotonic() + settings.slice_ms / 1000 * random.uniform(0.7, 1.0)  # noqa: S311 - no secret
-        self._at_once = True
         self._resting: dict[str, Park | None] = {}
         self._next: Claim | Nothing | None = None
         self.counts: Counter[str] = Counter()
@@ -123,7 +122,7 @@ class Drain:
                 self._lane_by_lane(claim, lanes)
                 return
             connection = self._session.connection(self._deadline)
-            batch = apply(connection, claim.token, self._worker, lanes, at_once=self._at_once)
+            batch = apply(connection, claim.token, self._worker, lanes)
         except Outage:
             self._give_back(claim)
             raise
@@ -139,7 +138,6 @@ class Drain:
         self._settle_batch(claim, batch, time.monotonic() - began)
 
     def _settle_batch(self, claim: Claim, batch: Batch, seconds: float) -> None:
-        self._at_once = batch.all_new
         settled = [Settled(lane, pairs) for lane, pairs in batch.ends.items()]
         settled += [Settled(lane.name, then=Park(0)) for lane in claim.lanes if lane.name not in batch.ends]
         self._acknowledge(claim, settled, seconds, batch.newest_token, and_claim=time.monotonic() < self._deadline)

@@ -15,8 +15,8 @@ from tests.integration.notebook import ACTOR, Notebook, eventually
 STEPS = [
     Step("before", "worker.claim", "Claimer.claim"),
     Step("after", "worker.claim", "Claimer.claim"),
-    Step("before", "worker.batch", "_ask_for_fences"),
-    Step("after", "worker.batch", "_granted"),
+    Step("before", "worker.standing", "Standing.ask"),
+    Step("after", "worker.standing", "Standing.await_answers"),
     Step("after", "worker.batch", "_settle"),
     Step("after", "worker.batch", "_record"),
     Step("after", "worker.drain", "apply"),

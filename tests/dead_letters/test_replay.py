@@ -273,6 +273,36 @@ def test_a_replayed_job_that_is_cancelled_is_cancelled_though_it_was_overtaken(
     assert notebook.lines("p") == ["new"]
 
 
+def test_dead_letters_that_come_back_are_applied_at_once_like_new_jobs(notebook: Notebook, send_back: Sender) -> None:
+    ids = died(notebook, *"abcde")
+    notebook.enqueue(Write(page="p", text="new"))
+    before = lines_begun(notebook)
+    send_back(*ids)
+    notebook.drain_all()
+    assert notebook.lines("p") == [*"abcde", "new"]
+    assert lines_begun(notebook) - before == 6  # none of them in a transaction that was rolled back
+
+
+def lines_begun(notebook: Notebook) -> int:
+    """How many lines were ever written, in transactions that were rolled back too."""
+    (row,) = notebook.rows("SELECT pg_sequence_last_value(pg_get_serial_sequence('lines', 'n')::regclass) AS number")
+    return row["number"] or 0
+
+
+def test_one_that_dies_again_keeps_no_other_from_coming_back(notebook: Notebook, send_back: Sender) -> None:
+    ids = died(notebook, *"abcde")
+    notebook.connection.execute("UPDATE faults SET times = 1000000 WHERE text = 'c'")
+    before = notebook.tries_of("c")
+    (new,) = notebook.enqueue(Write(page="p", text="new"))
+    send_back(*ids)
+    notebook.drain_all()
+    assert notebook.lines("p") == [*"abde", "new"]
+    assert [notebook.ended(job_id)["status"] for job_id in (*ids, new.id)] == [
+        *("applied", "applied", "dead", "applied", "applied", "applied")
+    ]
+    assert notebook.tries_of("c") - before == 4  # with all, with half of them, and with one; and alone
+
+
 def test_recording_the_ends_of_replays_reads_no_more_rows_than_it_writes(notebook: Notebook) -> None:
     """However many are on their way, and though statistics say that none is: they are from before the replay."""
     database = notebook.connection
