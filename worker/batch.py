@@ -32,6 +32,7 @@ from pydantic_core import to_json
 
 from worker import rounds
 from worker.entry import End, Entry
+from worker.errors import OnelaneError
 from worker.query import query
 from worker.standing import Lanes, Standing
 from worker.transaction import pipelined_transaction
@@ -41,6 +42,12 @@ TAKEN_EFFECT = frozenset({"applied", "unchanged"})
 
 Settlement: TypeAlias = dict[str, list[tuple[Entry, End]]]
 """For each lane its entries with their ends."""
+
+
+class CameTwice(OnelaneError):
+    """The ledger's key refuses a new job that comes twice in one batch; a replayed one has its row already. Applied in
+    parts, its second coming is known.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +64,8 @@ class Batch:
 def apply(connection: Connection, token: int, worker: str, lanes: Lanes) -> Batch:
     """Apply the entries of claimed lanes in one transaction.
 
-    Raises LaneBusy; or MustWait, NotKnownYet, StatementBroken, psycopg.Error or what a kind's own code raises: then
-    nothing happened, and it was the fault of a job that has not ended yet.
+    Raises LaneBusy; or CameTwice, MustWait, NotKnownYet, StatementBroken, psycopg.Error or what a kind's own code
+    raises: then nothing happened, and it was the fault of a job that has not ended yet.
     """
     if all(entry.job is None or entry.job.apply is None for entry in chain.from_iterable(lanes.values())):
         standing = Standing(connection, token, lanes)
@@ -132,6 +139,8 @@ def _record(connection: Connection, settled: Settlement, worker: str, standing: 
             newest[e.lane] = {"lane": e.lane, "seq": e.seq, "job_id": e.id}
     by = {"worker": worker, "token": standing.token}
     if replayed:
+        if len({row["id"] for row in replayed}) < len(replayed):
+            raise CameTwice("a job that was replayed stands twice in one batch")
         connection.execute(query("record_replayed"), {"rows": to_json(replayed).decode(), **by})
     if replies:
         connection.execute(query("outbox_replies"), {"rows": to_json(replies).decode(), "token": standing.token})

@@ -303,6 +303,20 @@ def test_one_that_dies_again_keeps_no_other_from_coming_back(notebook: Notebook,
     assert notebook.tries_of("c") - before == 4  # with all, with half of them, and with one; and alone
 
 
+def test_a_replayed_job_that_was_put_into_its_lane_twice_by_hand_is_applied_once(
+    notebook: Notebook, send_back: Sender
+) -> None:
+    (job_id,) = died(notebook, "a")
+    send_back(job_id)
+    deliver(notebook)
+    (raw,) = notebook.redis.lrange(notebook.keys.lane("page:p"), 0, -1)
+    notebook.put("page:p", raw)
+    notebook.enqueue(Write(page="p", text="next"))
+    notebook.drain_all()
+    assert notebook.lines("p") == ["a", "next"]
+    assert notebook.ended(job_id)["status"] == "applied"
+
+
 def test_recording_the_ends_of_replays_reads_no_more_rows_than_it_writes(notebook: Notebook) -> None:
     """However many are on their way, and though statistics say that none is: they are from before the replay."""
     database = notebook.connection
