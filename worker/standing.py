@@ -43,17 +43,17 @@ Known: TypeAlias = dict[str, Recorded]
 
 
 class Standing:
-    """What one claim may do in PostgreSQL: asked for in pipeline mode, known once the answers were awaited."""
+    """What one claim may do in PostgreSQL; known when the answers were awaited."""
 
-    def __init__(self, connection: Connection, token: int, lanes: Lanes) -> None:
+    def __init__(self, connection: Connection, token: int, lanes: Lanes, *, look_up: bool = True) -> None:
+        """Ask, in pipeline mode. Without `look_up`, the ledger is taken to know none of these jobs."""
         self.token, self.lanes = token, lanes
-        self._fences: Cursor[tuple[str, int]] = connection.cursor()
-        self._ledger = raw_cursor(connection)
-
-    def ask(self) -> None:
-        """Send both questions."""
-        self._fences.execute(query("fence"), {"token": self.token, "lanes": list(self.lanes)}, prepare=True)
-        self._ask_ledger([entry.envelope.id for each in self.lanes.values() for entry in each])
+        self._connection = connection
+        self._fences: Cursor[tuple[str, int]] = connection.execute(
+            query("fence"), {"token": token, "lanes": list(lanes)}, prepare=True
+        )
+        ids = [entry.envelope.id for each in lanes.values() for entry in each]
+        self._ledger = _ask_ledger(connection, ids) if look_up else None
 
     def await_answers(self, sync: Sync) -> None:
         """Raises LaneBusy, or an error that a later statement has met meanwhile."""
@@ -72,11 +72,11 @@ class Standing:
     @cached_property
     def known(self) -> Known:
         """What the ledger has of these jobs."""
-        return self._read_ledger()
+        return {} if self._ledger is None else _read(self._ledger)
 
     def leaves_nothing_out(self) -> bool:
-        """Whether all these jobs are to be applied; not as long as there is no answer."""
-        if self._ledger.pgresult is None or len(self.ours) < len(self.lanes):
+        """Whether all these jobs are to be applied."""
+        if len(self.ours) < len(self.lanes):
             return False
         return not self.known or all(
             self._recognized(entry, self.ours[lane]) is entry for lane, each in self.lanes.items() for entry in each
@@ -87,19 +87,10 @@ class Standing:
         ours = {lane: each for lane, each in self.lanes.items() if lane in self.ours}
         envelopes = [entry.envelope for each in ours.values() for entry in each if entry.envelope.id in self.known]
         if reused := [_id_if_reused(each) for each in envelopes if self.known[each.id].digest != each.digest]:
-            self._ask_ledger(reused)
+            as_well = _ask_ledger(self._connection, reused)
             sync()
-            self.known.update(self._read_ledger())
+            self.known.update(_read(as_well))
         return {lane: [self._recognized(entry, self.ours[lane]) for entry in each] for lane, each in ours.items()}
-
-    def _ask_ledger(self, ids: Sequence[str]) -> None:
-        self._ledger.execute(query("known"), {"ids": to_json(ids).decode()}, prepare=True)
-
-    def _read_ledger(self) -> Known:
-        return {
-            job_id: Recorded(digest, End(status, code, message, before, after, repeated=True), forced)
-            for job_id, digest, status, code, message, before, after, forced in self._ledger
-        }
 
     def _recognized(self, entry: Entry, newest: int) -> Entry:
         found = self.known.get(entry.envelope.id)
@@ -114,6 +105,17 @@ class Standing:
         message = f"the id {entry.envelope.id!r} belongs to a job with another payload"
         end = dead("id_reused", Failure(Fault.PERMANENT, "IdReused", None, message))
         return entry._replace(envelope=other).ended(end._replace(repeated=other.id in self.known))
+
+
+def _ask_ledger(connection: Connection, ids: Sequence[str]) -> Cursor:
+    return raw_cursor(connection).execute(query("known"), {"ids": to_json(ids).decode()}, prepare=True)
+
+
+def _read(ledger: Cursor) -> Known:
+    return {
+        job_id: Recorded(digest, End(status, code, message, before, after, repeated=True), forced)
+        for job_id, digest, status, code, message, before, after, forced in ledger
+    }
 
 
 def _id_if_reused(envelope: Envelope) -> str:

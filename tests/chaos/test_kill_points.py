@@ -15,7 +15,7 @@ from tests.integration.notebook import ACTOR, Notebook, eventually
 STEPS = [
     Step("before", "worker.claim", "Claimer.claim"),
     Step("after", "worker.claim", "Claimer.claim"),
-    Step("before", "worker.standing", "Standing.ask"),
+    Step("before", "worker.batch", "Standing"),
     Step("after", "worker.standing", "Standing.await_answers"),
     Step("after", "worker.batch", "_settle"),
     Step("after", "worker.batch", "_record"),
