@@ -23,6 +23,7 @@ step. Where few jobs are in a hurry, the question of step 2 is left to the ledge
 Any error aborts the whole batch. Whose fault it is shows when it is applied in parts (isolation.py).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeAlias
@@ -35,7 +36,7 @@ from worker.entry import End, Entry
 from worker.errors import OnelaneError
 from worker.query import query
 from worker.standing import Lanes, Standing
-from worker.transaction import pipelined_transaction
+from worker.transaction import pipelined_transaction, send_all
 from worker.verdict import LaneBusy
 
 TAKEN_EFFECT = frozenset({"applied", "unchanged"})
@@ -66,33 +67,47 @@ class Batch:
     """Whether the outbox holds something to deliver."""
 
 
-def apply(connection: Connection, token: int, worker: str, lanes: Lanes) -> Batch:
-    """Apply the entries of claimed lanes in one transaction.
+def apply(
+    connection: Connection, token: int, worker: str, lanes: Lanes, meanwhile: Callable[[], object] = lambda: None
+) -> Batch:
+    """Apply the entries of claimed lanes in one transaction. `meanwhile` is done while PostgreSQL is at work.
 
     Raises LaneBusy; or CameTwice, MustWait, NotKnownYet, StatementBroken, psycopg.Error or what a kind's own code
     raises: then nothing happened, and it was the fault of a job that has not ended yet.
     """
     entries = list(chain.from_iterable(lanes.values()))
-    if all(entry.job is None or entry.job.apply is None for entry in entries):
-        look_up = len(entries) >= MANY
-        try:
-            if batch := _apply_at_once(connection, token, worker, lanes, look_up=look_up):
-                return batch
-        except LaneBusy:
+    if any(entry.job is not None and entry.job.apply is not None for entry in entries):
+        meanwhile()  # a kind's own code does not come back before it is done
+        return _apply_step_by_step(connection, token, worker, lanes)
+    look_up = len(entries) >= MANY
+    try:
+        if batch := _apply_at_once(connection, token, worker, lanes, meanwhile, look_up=look_up):
+            return batch
+    except LaneBusy:
+        raise
+    except Exception:
+        standing = _standing_of(connection, token, lanes)
+        if standing.leaves_nothing_out() and (look_up or not standing.known):
             raise
-        except Exception:
-            standing = _standing_of(connection, token, lanes)
-            if standing.leaves_nothing_out() and (look_up or not standing.known):
-                raise
     return _apply_step_by_step(connection, token, worker, lanes)
 
 
-def _apply_at_once(connection: Connection, token: int, worker: str, lanes: Lanes, *, look_up: bool) -> Batch | None:
+def _apply_at_once(
+    connection: Connection,
+    token: int,
+    worker: str,
+    lanes: Lanes,
+    meanwhile: Callable[[], object],
+    *,
+    look_up: bool,
+) -> Batch | None:
     """As if nothing had to be left out. If something has to be, None or an error, and nothing happened."""
     outbox = None
     with pipelined_transaction(connection) as sync:
         standing = Standing(connection, token, lanes, look_up=look_up)
         asked = rounds.ask(connection, lanes)
+        send_all(connection)
+        meanwhile()
         standing.await_answers(sync)
         if not standing.leaves_nothing_out():
             raise Rollback

@@ -2,11 +2,12 @@
 
 A claim's jobs are applied together (batch.py), and one call acknowledges them and makes the next claim; if that fails,
 they are applied lane by lane (isolation.py). An outage is nobody's fault: the lanes are given back as they were, and
-the drain waits for the server.
+the drain waits for the server. Monitors are told of a batch while PostgreSQL is at work on the next one.
 
 What a crash leaves, point by point: a claim without a batch ends with its lease and counts as a crash of the heads,
 which are then claimed alone; after `max_deliveries` of them a head is a dead letter. A committed batch without its
-acknowledgement is recognized by the ledger. A drain that vanishes while it lingers is missed for a second.
+acknowledgement is recognized by the ledger. A drain that vanishes while it lingers is missed for a second. Of the last
+batch monitors may never hear.
 """
 
 import logging
@@ -25,7 +26,7 @@ from worker.batch import Batch, apply
 from worker.claim import Claim, ClaimedLane, Claimer, Nothing
 from worker.entry import End, Entry, cancelled, dead
 from worker.events import Events
-from worker.isolation import Isolation, ServerFault, stops_lane
+from worker.isolation import Ends, Isolation, ServerFault, stops_lane
 from worker.lane import Keys
 from worker.relay import Relay
 from worker.rest import take_resting
@@ -61,6 +62,7 @@ class Drain:
         self._deadline = time.monotonic() + settings.slice_ms / 1000 * random.uniform(0.7, 1.0)  # noqa: S311 - no secret
         self._resting: dict[str, Park | None] = {}
         self._next: Claim | Nothing | None = None
+        self._untold: tuple[Ends, float, float] | None = None
         self.counts: Counter[str] = Counter()
 
     def run(self) -> Counter[str]:
@@ -77,6 +79,7 @@ class Drain:
                     self._work(claim)
                     linger_until = wait_seconds = 0.0
                     continue
+                self._tell_monitors()
                 now = time.monotonic()
                 linger_until = linger_until or min(now + self._settings.linger_ms / 1000, self._deadline)
                 if now >= linger_until:
@@ -88,6 +91,8 @@ class Drain:
             if isinstance(self._next, Claim):
                 self._give_back(self._next)
             raise
+        finally:
+            self._tell_monitors()
         if self._session.is_away:
             self.counts["outage"] += 1
         self._claimer.leave()
@@ -122,7 +127,7 @@ class Drain:
                 self._lane_by_lane(claim, lanes)
                 return
             connection = self._session.connection(self._deadline)
-            batch = apply(connection, claim.token, self._worker, lanes)
+            batch = apply(connection, claim.token, self._worker, lanes, self._tell_monitors)
         except Outage:
             self._give_back(claim)
             raise
@@ -146,6 +151,7 @@ class Drain:
 
     def _lane_by_lane(self, claim: Claim, lanes: dict[str, list[Entry]], error: Exception | None = None) -> None:
         """Apply each lane in batches of its own; `error` is what the only one has just failed with."""
+        self._tell_monitors()
         connection = self._session.connection(self._deadline)
         isolation = Isolation(connection, claim.token, self._worker, self._settings, self._hold, self._retried)
         for number, lane in enumerate(claim.lanes):
@@ -180,8 +186,15 @@ class Drain:
             self._next = self._claimer.read(answer)
         pairs = [pair for settled in lanes for pair in settled.ends if not pair[1].repeated]
         self.counts.update(end.status for _, end in pairs)
-        self._events.ended(pairs, seconds)
+        self._tell_monitors()
+        self._untold = (pairs, seconds, time.time())
         self._tell_of_dead_letters(pairs)
+
+    def _tell_monitors(self) -> None:
+        """Send the events of the last batch: while PostgreSQL is at work on the next one, or there is nothing to do."""
+        if self._untold is not None:
+            untold, self._untold = self._untold, None
+            self._events.ended(*untold)
 
     def _tell_of_dead_letters(self, pairs: list[tuple[Entry, End]]) -> None:
         """One call for each incident, however many there are."""
@@ -199,6 +212,7 @@ class Drain:
         self._alerts.begin("held", f"The lane {lane} is held: {from_json(note)['why']}", "onelane lanes")
 
     def _retried(self, entry: Entry, failure: Failure, traceback: str) -> None:
+        self._tell_monitors()
         self.counts["retried"] += 1
         count(self._redis, self._keys, retried(entry, failure))
         self._events.retried(entry, failure, traceback)

@@ -39,12 +39,12 @@ class Events:
         self.drain = drain
         """The drain that the jobs are shown under."""
 
-    def ended(self, pairs: Sequence[tuple[Entry, End]], seconds: float) -> None:
-        """Jobs have ended; `seconds` is what their batch took together.
+    def ended(self, pairs: Sequence[tuple[Entry, End]], seconds: float, at: float | None = None) -> None:
+        """Jobs have ended; `seconds` is what their batch took together, `at` when that was, if not now (s since 1970).
 
         A rejected job has succeeded, as a task: its answer is no. A cancelled one is revoked, and never started.
         """
-        common, parents, runtime = self._common(), self._parents(), f"{seconds / max(1, len(pairs))}"
+        common, parents, runtime = self._common(at), self._parents(), f"{seconds / max(1, len(pairs))}"
         events: list[str] = []
         for entry, end in pairs:
             job = f'"uuid":{_text(entry.envelope.id)},{common}'
@@ -72,8 +72,8 @@ class Events:
             ]
         )
 
-    def _common(self) -> str:
-        return f'"timestamp":{time.time()},"hostname":{_text(self._hostname)}'
+    def _common(self, at: float | None = None) -> str:
+        return f'"timestamp":{at or time.time()},"hostname":{_text(self._hostname)}'
 
     def _parents(self) -> str:
         return f'"root_id":{_text(self.drain)},"parent_id":{_text(self.drain)}'

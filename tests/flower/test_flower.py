@@ -36,7 +36,7 @@ def test_every_outcome_is_shown_with_kind_lane_actor_attempt_runtime_and_drain(
 ) -> None:
     expected = {}
     for person, result in ((ANN, "applied: lent"), (ANN, "unchanged: has_it"), (BOB, "rejected: lent_to_another")):
-        handle = lend(client, "Emma", person)
+        handle = lend(client, "Sanditon", person)
         expected[handle.id] = (person, result)
         handle.wait(20)
     until(lambda: expected.keys() <= dashboard.json("/api/tasks").keys())
@@ -44,10 +44,10 @@ def test_every_outcome_is_shown_with_kind_lane_actor_attempt_runtime_and_drain(
         task = dashboard.task(job_id)
         assert (task["name"], task["state"], task["result"], task["retries"]) == ("book.lend", "SUCCESS", result, 0)
         assert dashboard.kwargs(job_id) == {
-            "lane": "book:Emma",
+            "lane": "book:Sanditon",
             "actor": BOB,
             "attempt": 1,
-            "payload": {"book": "Emma", "person": person},
+            "payload": {"book": "Sanditon", "person": person},
         }
         assert (task["exception"], task["traceback"], task["failed"]) == (None, None, None)
         assert {name: task[name] for name in EMPTY} == EMPTY

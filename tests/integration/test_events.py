@@ -3,17 +3,21 @@
 import ast
 import re
 import socket
+import threading
 import time
 import uuid
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
+import psycopg
 import pytest
 from celery import Celery
 from kombu import Consumer
 from redis import Redis
 
+from tests.integration.kinds import Write
+from tests.integration.notebook import Notebook
 from worker.entry import End, Entry
 from worker.envelope import Envelope
 from worker.events import Events
@@ -145,6 +149,37 @@ def test_the_events_of_a_batch_are_a_small_message_for_redis(redis_url: str) -> 
         message = pubsub.get_message(timeout=10)
     assert message is not None
     assert 0 < len(message["data"]) < 100 * 100
+
+
+def test_a_monitor_hears_of_a_batch_while_the_next_one_is_at_work(notebook: Notebook, redis_url: str) -> None:
+    notebook.enqueue(Write(page="q", text="before"))
+    notebook.drain_all()
+    first, _ = notebook.enqueue(Write(page="p", text="done"), Write(page="q", text="waits"))
+    worker = notebook.worker(claim_jobs=1, claim_lanes=1, lock_timeout_ms=60_000, statement_timeout_ms=60_000)
+    with psycopg.connect(notebook.settings.require_database()) as other:
+        other.execute("SELECT FROM pages WHERE page = 'q' FOR UPDATE")
+        drain = threading.Thread(target=worker.drain)
+        heard = heard_of(redis_url, lambda _: drain.start(), 3)
+        assert [(event["type"], event["uuid"]) for event in heard] == [
+            (f"task-{what}", first.id) for what in ("received", "started", "succeeded")
+        ]
+        assert notebook.ends() == [("applied", "written")] * 2
+    drain.join()
+    assert notebook.lines("q") == ["before", "waits"]
+
+
+def test_an_id_of_any_text_is_heard_as_it_is(redis_url: str) -> None:
+    odd = 'a "quoted" \\ line\nwith ünïcode \x1f\U0001f600'
+
+    def tell(app: Celery) -> None:
+        with closing(Events(app, odd, drain=odd)) as events:
+            events.ended([(entry(odd, {odd: odd}), End("applied", odd, "Added."))], 0.5)
+
+    received, started, succeeded = heard_of(redis_url, tell, 3)
+    assert [each["uuid"] for each in (received, started, succeeded)] == [odd] * 3
+    assert [each["hostname"] for each in (received, started, succeeded)] == [odd] * 3
+    assert ast.literal_eval(received["kwargs"])["payload"] == {odd: odd}
+    assert (received["parent_id"], succeeded["result"]) == (odd, f"applied: {odd}")
 
 
 def test_a_broker_that_is_away_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
