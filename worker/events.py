@@ -2,8 +2,8 @@
 
 All events of a batch go out as one message (Celery's receivers take a list as well). It is compressed, those of ten
 jobs to a tenth: kombu would take longer to wrap what that saves, and Redis cuts off a monitor that lags behind less
-soon. Events are for watching only: one that is lost or can't be sent changes nothing for a job, so sending never
-raises.
+soon. They are written as text: dicts that are then turned into JSON take half as much CPU again. Events are for
+watching only: one that is lost or can't be sent changes nothing for a job, so sending never raises.
 """
 
 import logging
