@@ -6,9 +6,9 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
 import pytest
@@ -16,7 +16,7 @@ from celery import Celery
 from kombu import Consumer
 from redis import Redis
 
-from tests.integration.kinds import Write
+from tests.integration.kinds import OnPage, Write
 from tests.integration.notebook import Notebook
 from worker.entry import End, Entry
 from worker.envelope import Envelope
@@ -166,6 +166,41 @@ def test_a_monitor_hears_of_a_batch_while_the_next_one_is_at_work(notebook: Note
         assert notebook.ends() == [("applied", "written")] * 2
     drain.join()
     assert notebook.lines("q") == ["before", "waits"]
+
+
+class Ponder(OnPage, kind="notebook.ponder"):
+    """Waits in its own code until it may go on."""
+
+    go_on: ClassVar = threading.Event()
+    messages: ClassVar = {"pondered": "{page} was pondered."}
+
+    @staticmethod
+    def apply(_connection: psycopg.Connection, jobs: list[dict[str, Any]], _context: dict[str, Any]) -> Iterable[Any]:
+        """Answer when the test says so."""
+        assert Ponder.go_on.wait(60)
+        return [(job["_n"], "applied", "pondered", None, None, None) for job in jobs]
+
+
+def test_a_monitor_hears_of_a_batch_before_a_kinds_own_code_begins(notebook: Notebook, redis_url: str) -> None:
+    first, second = notebook.enqueue(Write(page="p", text="done"), Ponder(page="q"))
+    worker = notebook.worker(claim_jobs=1, claim_lanes=1)
+    drain = threading.Thread(target=worker.drain)
+    try:
+        heard = heard_of(redis_url, lambda _: drain.start(), 3)
+        assert [event["uuid"] for event in heard] == [first.id] * 3
+        assert notebook.ends() == [("applied", "written")]
+    finally:
+        Ponder.go_on.set()
+        drain.join()
+    assert second.wait(1).code == "pondered"
+
+
+def test_events_that_are_sent_later_tell_the_time_of_the_end(redis_url: str) -> None:
+    def tell(app: Celery) -> None:
+        with closing(Events(app, "worker@host")) as events:
+            events.ended([(entry(uuid.uuid4().hex), End("applied", "added", "Added."))], 0.5, 1_700_000_000.25)
+
+    assert [event["timestamp"] for event in heard_of(redis_url, tell, 3)] == [1_700_000_000.25] * 3
 
 
 def test_an_id_of_any_text_is_heard_as_it_is(redis_url: str) -> None:
