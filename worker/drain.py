@@ -68,11 +68,14 @@ class Drain:
     def run(self) -> Counter[str]:
         """Drain until nothing is ready for a while, or the time slice ends; how many jobs came to which end.
 
+        Each drain makes a claim, however long the connection and the outbox took.
+
         Raises redis.RedisError; what was claimed and not begun is given back, the rest comes back with its lease.
         """
         linger_until = wait_seconds = 0.0
         try:
             self._deliver_outbox()
+            self._next = self._claimer.claim()
             while self._next is not None or time.monotonic() < self._deadline:
                 claim, self._next = self._next or self._claimer.claim(wait_seconds), None
                 if isinstance(claim, Claim):

@@ -54,6 +54,7 @@ def test_a_busy_lane_is_claimed_alone_and_makes_no_other_lane_wait_for_it(notebo
     worker = notebook.worker("w2", lock_timeout_ms=2000, slice_ms=50)
     with paused_in(notebook, "page:q"):
         worker.drain()
+        assert notebook.redis.hkeys(notebook.keys.named("attempts")) == [b"page:q"]
         notebook.enqueue(*(Write(page=f"p{n}", text="x") for n in range(5)))
         began = time.monotonic()
         assert worker.drain() == {"applied": 5}
