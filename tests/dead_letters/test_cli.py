@@ -86,7 +86,7 @@ def percents(told: str, doing: str) -> list[str]:
 
 def test_a_long_replay_shows_a_terminal_how_far_it_is(onelane: Onelane, notebook: Notebook) -> None:
     bury(notebook, [Write(page="p", text=str(n)) for n in range(3)])
-    code, out, told = on_a_terminal(onelane, "dead", "replay", "--all", "--rate", "2")
+    code, out, told = on_a_terminal(onelane, "dead", "replay", "--all", "--rate", "1")
     assert (code, out) == (0, "3 dead letters go back into their lanes.\n")
     assert percents(told, "Replaying")[-3:] == ["33", "67", "100"]
 

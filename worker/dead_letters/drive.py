@@ -2,8 +2,9 @@
 
 Each step is a transaction of its own (replay.py), and is delivered at once instead of being left to the workers: they
 drain meanwhile, and what live jobs leave in the outbox never queues up behind 100,000 replays. With a rate, a step is a
-part of a second's share. With a limit on failures, a step is no larger than the failures that are left, and the next
-one begins when it has ended: so never more than that many die again.
+part of a second's share, and lasts that long at least: what one was late is never made up for. With a limit on
+failures, a step is no larger than the failures that are left, and the next one begins when it has ended: so never more
+than that many die again.
 """
 
 import logging
@@ -79,9 +80,10 @@ class Drive:
             if self.stop_after_failures is not None:
                 self._await(step.replayed)
             if self.rate is not None and self.stopped is None:
-                self._pause(began + len(self.result.replayed) / self.rate - time.monotonic())
+                self._pause(began + len(step.replayed) / self.rate - time.monotonic())
             if self.stopped is not None:
                 return
+            began = time.monotonic()
 
     def _pause(self, seconds: float) -> None:
         """Sleep, but notice an interruption soon."""
