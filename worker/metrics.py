@@ -7,6 +7,7 @@ what it would have told is left out then. The number of time series depends on k
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Self
 
 import psycopg
@@ -90,8 +91,9 @@ class OnelaneCollector(Collector):
             up.add_metric([service], float(bool(metrics)))
             yield from map(self._complete, metrics)
         yield up
-        spool = Spool(self._settings.data_dir).size()
-        yield GaugeMetricFamily("onelane_spool_bytes", "What waits in this host's spool, bytes.", value=spool)
+        with suppress(OSError):  # nobody can tell
+            spool = Spool(self._settings.data_dir).size()
+            yield GaugeMetricFamily("onelane_spool_bytes", "What waits in this host's spool, bytes.", value=spool)
 
     def _complete(self, metric: Metric) -> Metric:
         """A constraint that has refused nothing is counted too: a rate does not see a counter begin."""

@@ -2,7 +2,8 @@
 
 Each worker's sentinel sees it, and one of them tells. Two locks that end with their holder decide who: a file in the
 data directory (one a host), then an advisory lock in PostgreSQL (one in all). While PostgreSQL is away too, one a host
-tells: better twice than not at all. Its memory is the process's own: if that dies, another one tells once more.
+tells; where no file can be locked either, each process: better twice than not at all. Its memory is the process's own:
+if that dies, another one tells once more.
 """
 
 import fcntl
@@ -43,11 +44,16 @@ class RedisOutage:
         self._since = self._since or time.time_ns() // 1000
         self._looks += 1
         if self._looks > 1 and self._is_ours():
-            waiting = Spool(self._settings.data_dir).size()
-            spooled = f" {waiting:,} bytes of jobs wait in this host's spool." if waiting else ""
-            text = f"Redis can't be used ({type(error).__name__}): jobs wait, new ones go to the spool.{spooled}"
+            text = f"Redis can't be used ({type(error).__name__}): jobs wait, new ones {self._spooled()}"
             untold = [person for person in self._people if person not in self._told]
             self._told += [person for person in untold if person.tell(self._alert("begun", text))]
+
+    def _spooled(self) -> str:
+        try:
+            waiting = Spool(self._settings.data_dir).size()
+        except OSError as error:
+            return f"can't be kept on this host: {error}."
+        return "go to the spool." + (f" {waiting:,} bytes of jobs wait in this host's spool." if waiting else "")
 
     def is_over(self) -> None:
         """Redis has answered."""
@@ -75,9 +81,14 @@ class RedisOutage:
     def _is_ours(self) -> bool:
         if not self._people:
             return False
-        if self._lock is None:
-            self._lock = _locked(self._settings.data_dir)
-        return self._lock is not None and self._is_ours_in_all()
+        try:
+            if self._lock is None:
+                self._lock = _locked(self._settings.data_dir)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            log.warning("Who of this host tells of the outage is not known: %s.", error)
+        return self._is_ours_in_all()
 
     def _is_ours_in_all(self) -> bool:
         if self._connection is not None:
@@ -92,13 +103,13 @@ class RedisOutage:
         return True
 
 
-def _locked(directory: Path) -> int | None:
-    """A lock in the directory; None when another process has it."""
+def _locked(directory: Path) -> int:
+    """A lock in the directory. Raises BlockingIOError when another process has it; OSError when there can be none."""
     directory.mkdir(parents=True, exist_ok=True)
     file = os.open(directory / "outage.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError:
         os.close(file)
-        return None
+        raise
     return file

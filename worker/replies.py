@@ -33,6 +33,7 @@ from pydantic_core import to_json
 from redis import Redis
 from redis.exceptions import RedisError
 
+from worker.background import Background
 from worker.claim import Claim, ClaimedLane, Claimer, Nothing
 from worker.enqueue import Order
 from worker.head import HeadMemory
@@ -115,19 +116,17 @@ class Replier:
         name = f"{socket.gethostname()}:{uuid.uuid4().hex[:8]}"
         self._claimer = Claimer(self._redis, self._keys, self._settings, name, call=lambda _: None)
         self._posting: list[threading.Thread] = []
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="onelane-replier", daemon=True)
+        self._background = Background("onelane-replier", self._turn, self._leave)
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        self._background.start()
 
     def stop(self) -> None:
         """End after the posts that are under way; never wait for a URL that hangs."""
-        self._stopped.set()
-        self._wake_all()
         deadline = time.monotonic() + POST_SECONDS
-        for thread in (self._thread, *self._posting):
+        self._background.stop(POST_SECONDS, self._wake_all)
+        for thread in self._posting:
             thread.join(max(0.0, deadline - time.monotonic()))
         self._redis.close()
 
@@ -140,31 +139,32 @@ class Replier:
         except RedisError as error:
             log.debug("The replier is not woken: %s", type(error).__name__)
 
-    def _serve(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                self._step()
-            except RedisError as error:
-                log.debug("No reply can be posted while Redis is away: %s", type(error).__name__)
-                self._stopped.wait(REDIS_AWAY_SECONDS)
+    def _turn(self) -> float:
+        try:
+            return self._step()
+        except RedisError as error:
+            log.debug("No reply can be posted while Redis is away: %s", type(error).__name__)
+            return REDIS_AWAY_SECONDS
+
+    def _leave(self) -> None:
         try:
             self._claimer.leave()
         except RedisError as error:
             log.debug("The replier left without a word: %s", type(error).__name__)
 
-    def _step(self) -> None:
-        """Begin one more post, or wait until there may be one."""
+    def _step(self) -> float:
+        """Begin one more post, or wait until there may be one; how long to rest then."""
         self._some_ended()
         if len(self._posting) == AT_ONCE:
-            self._stopped.wait(BUSY_SECONDS)
-            return
+            return BUSY_SECONDS
         claim = self._claimer.claim()
         if isinstance(claim, Nothing):
             self._linger(claim.wait_seconds)
-            return
+            return 0
         thread = threading.Thread(target=self._settle, args=(claim,), name="onelane-reply", daemon=True)
         self._posting.append(thread)
         thread.start()
+        return 0
 
     def _some_ended(self) -> bool:
         """Whether a post has ended since this was asked last: its lane may have more, or waits for its backoff."""
@@ -174,7 +174,7 @@ class Replier:
 
     def _linger(self, wait_seconds: float) -> None:
         until = time.monotonic() + wait_seconds
-        while not self._stopped.is_set() and not self._some_ended() and (left := until - time.monotonic()) > 0:
+        while not self._background.is_stopped and not self._some_ended() and (left := until - time.monotonic()) > 0:
             if self._claimer.linger(min(left, BUSY_SECONDS) if self._posting else left):
                 return
 

@@ -7,7 +7,6 @@ at PostgreSQL and has alerts sent. The others only say that they live, and look 
 
 import logging
 import socket
-import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from worker.alerts import ALERTS_LIMIT, Alerts
+from worker.background import Background
 from worker.database import connect, unreachable
 from worker.lane import Keys
 from worker.migrate import verify
@@ -91,23 +91,18 @@ class Sentinel:
         self._open: frozenset[str] = frozenset()
         self._verifying: Future[list[str]] | None = None
         self._next_verify = 0.0
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._stand, name="onelane-sentinel", daemon=True)
+        self._background = Background("onelane-sentinel", self._turn, self.leave)
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        self._background.start()
 
     def stop(self) -> None:
         """End after the round it is in; never wait for a service that hangs."""
-        self._stopped.set()
-        self._thread.join(timeout=STOP_SECONDS)
+        self._background.stop(STOP_SECONDS)
 
-    def _stand(self) -> None:
-        pause = RECHECK_SECONDS
-        while not self._stopped.wait(pause):
-            pause = ROUND_SECONDS if self.round() else RECHECK_SECONDS
-        self.leave()
+    def _turn(self) -> float:
+        return ROUND_SECONDS if self.round() else RECHECK_SECONDS
 
     def leave(self) -> None:
         """Be counted no longer, and close the connections."""
@@ -156,8 +151,11 @@ class Sentinel:
         return changed
 
     def _spool(self) -> Judgement:
-        size = Spool(self._settings.data_dir).size()
-        wrong = f"{size:,} bytes of jobs wait in the spool of {self._host}: Redis was away for it." if size else ""
+        try:
+            size = Spool(self._settings.data_dir).size()
+            wrong = f"{size:,} bytes of jobs wait in the spool of {self._host}: Redis was away for it." if size else ""
+        except OSError as error:
+            wrong = f"The spool of {self._host} can't be looked at: {error}."
         return Judgement(f"spool:{self._host}", wrong, "The spool is empty again.", "onelane spool status")
 
     def _lanes(self, view: View) -> Iterator[Judgement]:

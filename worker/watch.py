@@ -1,8 +1,8 @@
 """The watch: each worker's timer, which rings for what nobody has been called for.
 
 Once a second it asks Redis whether a lane's backoff or lease has ended, or a bell was lost. And it listens to
-PostgreSQL for what came into the outbox with somebody else's transaction (worker/outbox.py), and looks there once a
-second too: for what a killed worker did not deliver any more, and what had to stay because its lane was claimed.
+PostgreSQL for what came into the outbox with somebody else's transaction (worker/outbox.py), and looks there each 10 s
+too: for what a killed worker did not deliver any more, and what had to stay because its lane was claimed.
 
 It lives in a thread of the worker's main process, beside Celery's event loop, so that a slow service never delays
 Celery's heartbeats; and as it only rings, it needs no care at a crash.
@@ -10,7 +10,6 @@ Celery's heartbeats; and as it only rings, it needs no care at a crash.
 
 import logging
 import select
-import threading
 import time
 from typing import Any
 
@@ -20,6 +19,7 @@ from psycopg import Connection
 from redis import Redis
 from redis.exceptions import RedisError
 
+from worker.background import Background
 from worker.bell import ring
 from worker.database import connect
 from worker.lane import Keys
@@ -49,17 +49,16 @@ class Watch:
         self._listening: Connection | None = None
         self._connect_after = 0.0
         self._look_after = LOOK_SECONDS
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="onelane-watch", daemon=True)
+        self._outbox = False
+        self._background = Background("onelane-watch", self._turn, self._disconnect)
 
     def start(self) -> None:
         """Begin watching."""
-        self._thread.start()
+        self._background.start()
 
     def stop(self) -> None:
         """End within two ticks."""
-        self._stopped.set()
-        self._thread.join(timeout=2 * TICK_SECONDS)
+        self._background.stop(2 * TICK_SECONDS)
 
     def tick(self, *, outbox: bool) -> bool:
         """Ring if a drain is needed; whether it was. `outbox` says that something may wait there."""
@@ -71,14 +70,22 @@ class Watch:
             ring(self._settings)
         return needed
 
-    def _watch(self) -> None:
-        outbox = False
-        while not self._stopped.is_set():
-            self.tick(outbox=outbox)
-            outbox = self._listen()
+    def _turn(self) -> float:
+        self.tick(outbox=self._outbox)
+        self._outbox = False
+        if self._listening is None and (time.monotonic() < self._connect_after or not self._settings.database_url):
+            return TICK_SECONDS
+        self._outbox = self._listen()
+        return 0
+
+    def _disconnect(self) -> None:
+        self._stop_listening()
+        self._redis.close()
+
+    def _stop_listening(self) -> None:
         if self._listening is not None:
             self._listening.close()
-        self._redis.close()
+            self._listening = None
 
     def _listen(self) -> bool:
         """Wait for a tick, or for a notification; whether something may wait in the outbox."""
@@ -92,18 +99,14 @@ class Watch:
             self._look_after -= TICK_SECONDS
             return self._look_after <= 0 and self._outbox_waits(self._listening)
         except psycopg.Error:
-            self._listening = None
+            self._stop_listening()
             self._connect_after = time.monotonic() + TICK_SECONDS
             return False
 
     def _begin_listening(self) -> bool:
-        if time.monotonic() < self._connect_after or not self._settings.database_url:
-            self._stopped.wait(TICK_SECONDS)
-            return False
-        connection = connect(self._settings, name="onelane-watch")
-        connection.execute("LISTEN onelane_outbox")
-        self._listening = connection
-        return self._outbox_waits(connection)
+        self._listening = connect(self._settings, name="onelane-watch")
+        self._listening.execute("LISTEN onelane_outbox")
+        return self._outbox_waits(self._listening)
 
     def _outbox_waits(self, connection: Connection) -> bool:
         self._look_after = LOOK_SECONDS

@@ -406,5 +406,5 @@ def test_a_replier_that_lingers_ends_when_it_is_asked_to(replier: Replier, noteb
     lingering = reply_keys(notebook.settings).named("lingering")
     eventually(lambda: bool(notebook.redis.zcard(lingering)), "the replier lingers")
     replier.stop()
-    assert not replier._thread.is_alive()
+    assert not replier._background._thread.is_alive()
     assert notebook.redis.zcard(lingering) == 0

@@ -1,5 +1,6 @@
 """Alerts: one message for an incident, one when it is over, brought by one sentinel, kept while sending fails."""
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -258,6 +259,24 @@ def test_a_spool_in_use_is_an_incident_of_its_host(alerts: Alerts, settings: Set
     spool.write_bytes(b"")
     other.round()
     assert alerts.open() == {}
+
+
+def test_a_spool_that_can_not_be_looked_at_is_told_and_keeps_nothing_else_from_being_told(
+    settings: Settings, make_sentinel: MakeSentinel, receiver: Receiver
+) -> None:
+    bury(settings, "a")
+    directory = settings.data_dir / "file"
+    directory.touch()
+    sentinel = make_sentinel(settings.model_copy(update={"data_dir": directory}))
+    assert sentinel.round()
+    host = socket.gethostname()
+    until_told(receiver, f"spool of {host}", "dead letters")
+    assert receiver.messages[0]["message"].splitlines()[0] == (
+        f"The spool of {host} can't be looked at: [Errno 20] Not a directory: '{directory}/spool.jsonl'."
+    )
+    directory.unlink()
+    sentinel.round()
+    until_told(receiver, f"spool of {host}", "dead letters", f"over: spool of {host}")
 
 
 def test_broken_data_is_an_incident_until_it_is_mended(alerts: Alerts, settings: Settings, sentinel: Sentinel) -> None:

@@ -227,6 +227,13 @@ def test_a_redis_that_may_lose_jobs_is_degraded(tmp_path: Path) -> None:
     assert check(found, "redis memory").remedy == "Raise `maxmemory`; when it is full, jobs go to the spool."
 
 
+def test_a_spool_that_can_not_be_looked_at_is_down(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    found = check(look(settings.model_copy(update={"data_dir": tmp_path / "file"})), "spool")
+    assert (found.state, found.remedy) == ("down", "Mend it; no job can be enqueued on this host.")
+    assert found.text == f"can't be looked at: [Errno 20] Not a directory: '{tmp_path}/file/spool.jsonl'"
+
+
 def test_many_who_ask_at_once_get_one_answer(settings: Settings) -> None:
     checkup = Checkup(settings)
     first = checkup.health()

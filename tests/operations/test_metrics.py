@@ -195,6 +195,13 @@ def test_a_service_that_is_away_is_a_figure(settings: Settings) -> None:
     assert "onelane_outbox_rows" in shown
 
 
+def test_a_spool_that_can_not_be_looked_at_is_left_out(settings: Settings) -> None:
+    settings.data_dir.joinpath("file").touch()
+    shown = scrape(settings.model_copy(update={"data_dir": settings.data_dir / "file"}))
+    assert "onelane_spool_bytes" not in shown
+    assert [shown[f'onelane_up{{"service": "{name}"}}'] for name in ("redis", "postgresql")] == [1, 1]
+
+
 def test_a_service_that_hangs_costs_a_scrape_some_seconds_once_and_is_seen_again_when_it_goes_on(
     tmp_path: Path,
 ) -> None:

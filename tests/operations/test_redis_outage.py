@@ -93,6 +93,21 @@ def test_while_postgresql_is_away_too_one_worker_of_each_host_tells(
     assert receiver.titles == ["Onelane: outage of redis"] * 2
 
 
+def test_where_no_file_can_be_locked_each_host_tells_if_postgresql_lets_it(
+    server: RunningRedis, make_sentinel: MakeSentinel, receiver: Receiver, settings: Settings
+) -> None:
+    settings.data_dir.joinpath("file").touch()
+    workers = [make_sentinel("file") for _ in range(2)]
+    server.kill()
+    for _ in range(3):
+        assert [worker.round() for worker in workers] == [False, False]
+    assert receiver.titles == ["Onelane: outage of redis"]
+    assert receiver.messages[0]["message"].splitlines()[0] == (
+        "Redis can't be used (ConnectionError): jobs wait, new ones can't be kept on this host:"
+        f" [Errno 20] Not a directory: '{settings.data_dir}/file/spool.jsonl'."
+    )
+
+
 def test_a_redis_that_comes_and_goes_is_one_outage(
     server: RunningRedis, make_sentinel: MakeSentinel, receiver: Receiver, settings: Settings
 ) -> None:
