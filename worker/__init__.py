@@ -17,6 +17,7 @@ from worker.errors import (
     NoOutcome,
     OnelaneError,
     Refused,
+    SpoolUnusable,
     UnknownKind,
     WrongLane,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "OnelaneError",
     "Outcome",
     "Refused",
+    "SpoolUnusable",
     "UnknownKind",
     "WrongLane",
 ]

@@ -94,8 +94,8 @@ class Client:
 
         With Slack's `response_url` as `reply_to`, the outcome's message is posted there.
         With a psycopg `connection` the job becomes part of its transaction: it is delivered after the commit, or never.
-        Raises Refused (nothing was queued); ConfigurationError when Redis refuses us (nothing was queued); OSError
-        when neither Redis nor the spool can take the job.
+        Raises Refused; ConfigurationError when Redis refuses us, SpoolUnusable when neither Redis nor the spool can
+        take the job. Nothing was queued then.
         """
         made = order(job, self.settings, actor=actor, job_id=id, reason=reason, lane=lane, reply_to=reply_to)
         if connection is not None:
@@ -117,7 +117,7 @@ class Client:
 
     def submit(self, orders: list[Order]) -> list[Handle]:
         """Send orders to Redis, behind what is in the spool; or append them to the spool while Redis is away, or while
-        what is in the spool has to wait. Raises ConfigurationError when Redis refuses us.
+        what is in the spool has to wait. Raises ConfigurationError when Redis refuses us, or the spool can't be used.
         """
         try:
             if self._nothing_spooled():

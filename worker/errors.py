@@ -2,6 +2,7 @@
 
 OnelaneError
 ├── ConfigurationError     a service or a setting is not as it must be; the sentence says what to do
+│   └── SpoolUnusable      this host's spool can't be used
 ├── Refused                `enqueue` said no: nothing was queued
 │   ├── InvalidJob         the payload breaks its kind's rules
 │   │   └── UnknownKind    no loaded module declares this kind
@@ -20,6 +21,10 @@ class OnelaneError(Exception):
 
 class ConfigurationError(OnelaneError):
     """A service can't be used as configured; the message is one sentence that says what to do."""
+
+
+class SpoolUnusable(ConfigurationError):
+    """This host's spool can't be looked at, so nobody knows whether a job would pass others, or it can't be written."""
 
 
 class Refused(OnelaneError):

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from worker.alerts import NAMES, Alerts
 from worker.database import connect
-from worker.errors import ConfigurationError
+from worker.errors import ConfigurationError, SpoolUnusable
 from worker.lane import Keys
 from worker.lane_book import LaneBook
 from worker.probe import Late, Probe, answer_of
@@ -91,7 +91,7 @@ class OnelaneCollector(Collector):
             up.add_metric([service], float(bool(metrics)))
             yield from map(self._complete, metrics)
         yield up
-        with suppress(OSError):  # nobody can tell
+        with suppress(SpoolUnusable):  # nobody can tell
             spool = Spool(self._settings.data_dir).size()
             yield GaugeMetricFamily("onelane_spool_bytes", "What waits in this host's spool, bytes.", value=spool)
 

@@ -18,6 +18,7 @@ import psycopg
 
 from worker.alerts import Alert, State
 from worker.database import connect
+from worker.errors import SpoolUnusable
 from worker.query import query
 from worker.recipient import Recipient
 from worker.settings import Settings
@@ -44,16 +45,17 @@ class RedisOutage:
         self._since = self._since or time.time_ns() // 1000
         self._looks += 1
         if self._looks > 1 and self._is_ours():
-            text = f"Redis can't be used ({type(error).__name__}): jobs wait, new ones {self._spooled()}"
+            text = f"Redis can't be used ({type(error).__name__}): jobs wait{self._spooled()}"
             untold = [person for person in self._people if person not in self._told]
             self._told += [person for person in untold if person.tell(self._alert("begun", text))]
 
     def _spooled(self) -> str:
         try:
             waiting = Spool(self._settings.data_dir).size()
-        except OSError as error:
-            return f"can't be kept on this host: {error}."
-        return "go to the spool." + (f" {waiting:,} bytes of jobs wait in this host's spool." if waiting else "")
+        except SpoolUnusable as error:
+            return f". {error}"
+        spooled = f" {waiting:,} bytes of jobs wait in this host's spool." if waiting else ""
+        return f", new ones go to the spool.{spooled}"
 
     def is_over(self) -> None:
         """Redis has answered."""

@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 from worker.alerts import ALERTS_LIMIT, Alerts
 from worker.background import Background
 from worker.database import connect, unreachable
+from worker.errors import SpoolUnusable
 from worker.lane import Keys
 from worker.migrate import verify
 from worker.probe import Late, Probe, answer_of
@@ -154,8 +155,8 @@ class Sentinel:
         try:
             size = Spool(self._settings.data_dir).size()
             wrong = f"{size:,} bytes of jobs wait in the spool of {self._host}: Redis was away for it." if size else ""
-        except OSError as error:
-            wrong = f"The spool of {self._host} can't be looked at: {error}."
+        except SpoolUnusable as error:
+            wrong = str(error)
         return Judgement(f"spool:{self._host}", wrong, "The spool is empty again.", "onelane spool status")
 
     def _lanes(self, view: View) -> Iterator[Judgement]:

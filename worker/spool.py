@@ -21,7 +21,7 @@ from pydantic_core import from_json, to_json
 
 from worker.enqueue import CHUNK, Order
 from worker.envelope import decode
-from worker.errors import Damaged
+from worker.errors import Damaged, SpoolUnusable
 
 WHY_UNUSABLE = {"damaged": "is damaged", "reused": "has the id of a job with another payload"}
 
@@ -47,36 +47,30 @@ class Spool:
         """Where lines are kept that can never be queued."""
 
     def size(self) -> int:
-        """How much waits in the file, in bytes. Costs one stat. Raises OSError when nobody can tell."""
+        """How much waits in the file, in bytes. Costs one stat. Raises SpoolUnusable when nobody can tell."""
         try:
             return os.stat(self._file).st_size  # noqa: PTH116 - a Path takes twice the time, and each enqueue asks
         except FileNotFoundError:
             return 0
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def waiting(self) -> bool:
-        """Whether jobs wait in the file."""
+        """Whether jobs wait in the file. Raises SpoolUnusable when nobody can tell."""
         return self.size() > 0
 
     def append(self, orders: Sequence[Order]) -> None:
-        """Keep orders, durably. Raises OSError when they can't be."""
+        """Keep orders, durably. Raises SpoolUnusable when they can't be."""
         lines = b"".join(to_json([o.id, o.lane, o.digest, b64encode(o.body).decode()]) + b"\n" for o in orders)
         with self._locked() as file:
-            end = os.lseek(file, 0, os.SEEK_END)
-            try:
-                if end and os.pread(file, 1, end - 1) != b"\n":
-                    lines = b"\n" + lines  # a writer was killed within its line; that line was never acknowledged
-                _write_all(file, lines)
-                os.fsync(file)
-            except OSError:
-                os.ftruncate(file, end)
-                raise
+            _append(file, lines)
 
     def flush(self, send: Callable[[list[Order]], list[str]]) -> dict[str, str]:
         """Send all orders in order, and empty the file when each has been taken; the word for each that was taken.
 
         What `send` raises leaves the file as it was. So does a full lane, and nothing behind it is sent, which could
         pass it: the orders before it are known by their ids when they are sent again. An order that can never be taken
-        (its id is another job's) is set aside.
+        (its id is another job's) is set aside. Raises SpoolUnusable.
         """
         words: dict[str, str] = {}
         unusable: list[tuple[bytes, str]] = []
@@ -99,7 +93,7 @@ class Spool:
         return words
 
     def contents(self) -> Contents:
-        """What is in the file now."""
+        """What is in the file now. Raises SpoolUnusable."""
         orders: list[Order] = []
         damaged: list[int] = []
         if self.waiting():
@@ -131,13 +125,35 @@ class Spool:
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        self._directory.mkdir(parents=True, exist_ok=True)
-        file = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield file
-        finally:
-            os.close(file)
+            self._directory.mkdir(parents=True, exist_ok=True)
+            file = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield file
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> SpoolUnusable:
+        return SpoolUnusable(
+            f"The spool in {self._directory} can't be used ({error.strerror}): mend that, or name another directory in "
+            "ONELANE_DATA_DIR."
+        )
+
+
+def _append(file: int, lines: bytes) -> None:
+    """Write whole lines, durably, or nothing."""
+    end = os.lseek(file, 0, os.SEEK_END)
+    try:
+        if end and os.pread(file, 1, end - 1) != b"\n":
+            lines = b"\n" + lines  # a writer was killed within its line; that line was never acknowledged
+        _write_all(file, lines)
+        os.fsync(file)
+    except OSError:
+        os.ftruncate(file, end)
+        raise
 
 
 def _pages(lines: Iterator[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes, Order | None]]]:

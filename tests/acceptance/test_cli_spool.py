@@ -197,14 +197,20 @@ def options(onelane: Onelane) -> dict[str, object]:
     return {"cwd": onelane.directory, "env": onelane.environment, **silent}
 
 
-def test_a_spool_that_can_not_be_written_is_said(onelane: Onelane, server: RunningRedis) -> None:
-    server.stop()
+def test_a_spool_that_can_not_be_used_is_said(onelane: Onelane, server: RunningRedis) -> None:
     blocked = onelane.with_settings(ONELANE_DATA_DIR="/dev/null/spool")
+    sentence = (
+        "The spool in /dev/null/spool can't be used (Not a directory): mend that, or name another directory in "
+        "ONELANE_DATA_DIR."
+    )
+    for words in (("spool", "status"), ("spool", "flush"), ("job", "Ev1")):
+        done = blocked(*words)
+        assert (words, done.code, done.out, done.err) == (words, 2, "", f"{sentence}\n")
+    server.stop()
     done = blocked(*enqueue("1"))
-    sentence = "Redis is away, and the spool in /dev/null/spool can't be written (Not a directory)"
-    assert (done.code, done.out, done.err) == (2, "", f"{sentence}: nothing was enqueued.\n")
+    assert (done.code, done.out, done.err) == (2, "", f"Nothing was enqueued. {sentence}\n")
     done = blocked("enqueue", "--file", "-", stdin=line("1"))
-    assert (done.code, done.out, done.err) == (2, "", f"{sentence}. Only lines up to 0 were enqueued.\n")
+    assert (done.code, done.out, done.err) == (2, "", f"Only lines up to 0 were enqueued. {sentence}\n")
 
 
 def test_ctrl_c_says_how_far_a_file_has_come(onelane: Onelane, server: RunningRedis) -> None:

@@ -272,7 +272,8 @@ def test_a_spool_that_can_not_be_looked_at_is_told_and_keeps_nothing_else_from_b
     host = socket.gethostname()
     until_told(receiver, f"spool of {host}", "dead letters")
     assert receiver.messages[0]["message"].splitlines()[0] == (
-        f"The spool of {host} can't be looked at: [Errno 20] Not a directory: '{directory}/spool.jsonl'."
+        f"The spool in {directory} can't be used (Not a directory): mend that, or name another directory in "
+        "ONELANE_DATA_DIR."
     )
     directory.unlink()
     sentinel.round()

@@ -230,8 +230,11 @@ def test_a_redis_that_may_lose_jobs_is_degraded(tmp_path: Path) -> None:
 def test_a_spool_that_can_not_be_looked_at_is_down(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     found = check(look(settings.model_copy(update={"data_dir": tmp_path / "file"})), "spool")
-    assert (found.state, found.remedy) == ("down", "Mend it; no job can be enqueued on this host.")
-    assert found.text == f"can't be looked at: [Errno 20] Not a directory: '{tmp_path}/file/spool.jsonl'"
+    assert found.state == "down"
+    assert found.text == (
+        f"The spool in {tmp_path}/file can't be used (Not a directory): mend that, or name another directory in "
+        "ONELANE_DATA_DIR."
+    )
 
 
 def test_many_who_ask_at_once_get_one_answer(settings: Settings) -> None:

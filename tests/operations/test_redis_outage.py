@@ -103,8 +103,8 @@ def test_where_no_file_can_be_locked_each_host_tells_if_postgresql_lets_it(
         assert [worker.round() for worker in workers] == [False, False]
     assert receiver.titles == ["Onelane: outage of redis"]
     assert receiver.messages[0]["message"].splitlines()[0] == (
-        "Redis can't be used (ConnectionError): jobs wait, new ones can't be kept on this host:"
-        f" [Errno 20] Not a directory: '{settings.data_dir}/file/spool.jsonl'."
+        f"Redis can't be used (ConnectionError): jobs wait. The spool in {settings.data_dir}/file can't be used"
+        " (Not a directory): mend that, or name another directory in ONELANE_DATA_DIR."
     )
 
 

@@ -16,7 +16,7 @@ from worker.cli.output import Json, complain, print_json, say
 from worker.cli.streams import read_from
 from worker.client import REDIS_AWAY, Client, Handle
 from worker.enqueue import Order, order
-from worker.errors import ConfigurationError, NoOutcome
+from worker.errors import ConfigurationError, NoOutcome, SpoolUnusable
 from worker.fields import read_fields, with_fields
 from worker.job import kind_of, load_kinds, parse
 from worker.outcome import Outcome
@@ -77,9 +77,8 @@ def enqueue(  # noqa: PLR0913 - one for each option
 def _one(client: Client, made: Order, wait: float | None, *, as_json: bool) -> None:
     try:
         (handle,) = client.submit([made])
-    except OSError as error:
-        spool = f"the spool in {client.settings.data_dir} can't be written ({error.strerror})"
-        raise ConfigurationError(f"Redis is away, and {spool}: nothing was enqueued.") from None
+    except SpoolUnusable as error:
+        raise ConfigurationError(f"Nothing was enqueued. {error}") from None
     if handle.error is not None:
         raise handle.error
     if not as_json:

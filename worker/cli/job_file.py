@@ -13,7 +13,7 @@ from worker.cli.progress import progress
 from worker.cli.streams import size
 from worker.client import Client
 from worker.enqueue import CHUNK, Order, order
-from worker.errors import ConfigurationError, InvalidJob, JobTooLarge, OnelaneError, Refused
+from worker.errors import ConfigurationError, InvalidJob, JobTooLarge, OnelaneError, Refused, SpoolUnusable
 from worker.job import explain, parse
 from worker.settings import Settings
 
@@ -75,9 +75,8 @@ def hand_in(client: Client, file: IO[bytes], *, complaining: bool) -> HandedIn:
                     complain(f"line {line['line']}: {line['error']}")
                 last = chunk[-1][0]
                 advance(sum(len(line) for _, line in chunk))
-        except OSError as error:
-            spool = f"the spool in {client.settings.data_dir} can't be written ({error.strerror})"
-            raise ConfigurationError(f"Redis is away, and {spool}. Only lines up to {last} were enqueued.") from None
+        except SpoolUnusable as error:
+            raise ConfigurationError(f"Only lines up to {last} were enqueued. {error}") from None
         except KeyboardInterrupt:
             raise OnelaneError(
                 f"Interrupted: lines up to {last} were enqueued, and perhaps the next {CHUNK}."
