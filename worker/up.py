@@ -77,9 +77,16 @@ class Flower:
 
 @contextmanager
 def only_one(data_dir: Path) -> Iterator[None]:
-    """Be the only `onelane up` of the directory. Raises ConfigurationError when another one runs."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with (data_dir / "up.lock").open("a") as lock:
+    """Be the only `onelane up` of the directory. Raises ConfigurationError when another one runs, or can't be known."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        file = (data_dir / "up.lock").open("a")
+    except OSError as error:
+        raise ConfigurationError(
+            f"{data_dir} can't be written ({error.strerror}): run `onelane up` in another directory, or set "
+            "ONELANE_DATA_DIR to another one."
+        ) from None
+    with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -151,6 +151,15 @@ def test_dead_letters_of_a_database_that_lacks_a_step_are_looked_at_but_not_touc
     assert (listed.code, listed.out, listed.err) == (0, "", "There is no dead letter.\n")
 
 
+def test_a_directory_that_can_not_be_written(bare: Onelane) -> None:
+    blocked = bare.with_settings(ONELANE_DATA_DIR="/dev/null/data")
+    (sentence,) = refused(blocked, UP)
+    assert sentence == (
+        "/dev/null/data can't be written (Not a directory): run `onelane up` in another directory, or set "
+        "ONELANE_DATA_DIR to another one.\n"
+    )
+
+
 def test_a_redis_that_evicts_keys(bare: Onelane, tmp_path: Path) -> None:
     with start_redis(tmp_path / "redis", durable=False) as server, Redis.from_url(server.url) as redis:
         redis.config_set("maxmemory-policy", "allkeys-lru")
