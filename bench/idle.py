@@ -14,7 +14,7 @@ from bench.people import ACTOR, people
 from bench.plain import QUEUES, SAVE
 from bench.stage import Stage, until
 
-SECONDS = 10
+SECONDS = 20
 SETTLE_SECONDS = 5
 
 SAVED = "SELECT new_values ->> 'name' FROM audit_logs WHERE new_values ->> 'name' IN ('ours 0', 'plain 0')"
