@@ -43,7 +43,7 @@ def told(notebook: Notebook) -> list[str]:
 def test_a_server_that_can_not_write_is_an_outage_that_is_told_and_not_hammered(notebook: Notebook) -> None:
     for number in range(3):
         notebook.enqueue(*(Write(page=page, text=str(number)) for page in PAGES))
-    worker = notebook.worker(slice_ms=400, max_attempts=2, max_deliveries=2)
+    worker = notebook.worker(slice_ms=1000, max_attempts=2, max_deliveries=2)
     began = time.monotonic()
     for _ in range(3):
         assert worker.drain() == {"outage": 1}
@@ -63,7 +63,7 @@ def test_a_server_that_can_not_write_is_an_outage_that_is_told_and_not_hammered(
 def test_the_same_worker_tells_that_the_outage_is_over(notebook: Notebook) -> None:
     database = sql.Identifier(name_of(notebook.settings.database_url))
     notebook.enqueue(Write(page="p", text="one"))
-    worker = notebook.worker(slice_ms=500)
+    worker = notebook.worker(slice_ms=1000)
     setting = sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = {}")
     try:
         notebook.connection.execute(setting.format(database, sql.SQL("on")))
