@@ -109,6 +109,18 @@ def test_no_bar_is_drawn_into_an_export_that_goes_to_the_terminal(onelane: Onela
     assert (code, json.loads(letter)["id"], last) == (0, job_id, "1 written.")
 
 
+@pytest.mark.parametrize("file", ["-", "/dev/full"])
+def test_an_export_that_a_full_disk_does_not_take_is_none(onelane: Onelane, notebook: Notebook, file: str) -> None:
+    bury(notebook, [Write(page="p", text="a")])
+    command = [ONELANE, "dead", "export", "--file", file]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, cwd=onelane.directory, env=onelane.environment, stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    said = "The answer can't be written to its end (No space left on device).\n"
+    assert (done.returncode, done.stderr.decode()) == (1, said)
+
+
 def test_show_reads_like_a_bug_report(onelane: Onelane, notebook: Notebook) -> None:
     (job_id,) = died(notebook, "a")
     notebook.enqueue(Write(page="p", text="b"))

@@ -4,7 +4,9 @@ Colours and widths are a terminal's; into a pipe go plain lines that are not fol
 reaches a terminal as markup or control codes.
 """
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -18,6 +20,9 @@ from rich.text import Text
 Json = Annotated[bool, typer.Option("--json", help="Answer with JSON.")]
 
 PIPE_WIDTH = 240
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What a disk says that takes no more."""
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
@@ -35,6 +40,16 @@ def say(sentence: str) -> None:
 def complain(sentence: str) -> None:
     """A sentence about what went wrong, on stderr."""
     typer.echo(_printable(sentence), err=True)
+
+
+def is_output_lost(error: OSError) -> bool:
+    """Whether what was to be written can't be. Then what Python still holds of it is dropped, lest it try once more."""
+    if error.errno not in FULL:
+        return False
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+    return True
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:

@@ -27,9 +27,10 @@ def read_from(file: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def write_to(file: Path) -> Iterator[IO[str]]:
-    """A stream into it. Raises typer.BadParameter when it can't be written."""
+    """A stream into it; all is written when the block has ended. Raises typer.BadParameter when it can't be opened."""
     if str(file) == "-":
         yield sys.stdout
+        sys.stdout.flush()
         return
     try:
         opened = file.open("w", encoding="utf-8")
