@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import uuid_utils
@@ -26,6 +26,7 @@ from worker.settings import Settings
 CHUNK = 500
 """Jobs that one script call queues; Redis serves nobody else meanwhile, a few ms."""
 
+REASON = re.compile(r"[^\x00]{0,2000}")
 ACTOR = re.compile(r"[^\x00-\x20\x7f]{1,50}")
 URL = re.compile(r"[\x21-\x7e]{1,500}")
 IP = re.compile(r"[0-9a-f.:]+")
@@ -52,13 +53,16 @@ def order(
     reply_to: str | None = None,
 ) -> Order:
     """Make an order of a job. `lane` is only checked. Raises Refused, naming the field and what was expected."""
-    if not ACTOR.fullmatch(actor):
+    if not isinstance(job, Job):
+        raise InvalidJob(f"job: expected an instance of a job kind, got {type(job).__name__}")
+    if not _is(ACTOR, actor):
         raise InvalidJob("actor: expected 1 to 50 characters without blanks: who asks for this?")
-    if reason is not None and (len(reason) > 2000 or "\0" in reason):
-        raise InvalidJob(f"reason: expected at most 2000 characters and no NUL, got {len(reason)} characters")
+    if reason is not None and not _is(REASON, reason):
+        got = f"{len(reason)} characters" if isinstance(reason, str) else type(reason).__name__
+        raise InvalidJob(f"reason: expected at most 2000 characters and no NUL, got {got}")
     if job_id is None:
         job_id = str(uuid_utils.uuid7())
-    elif not JOB_ID.fullmatch(job_id):
+    elif not _is(JOB_ID, job_id):
         raise InvalidJob(f"id: expected 1 to 200 letters, digits or any of _.:@/+=~- , got {job_id!r}")
     if reply_to is not None and not _takes_replies(reply_to):
         raise InvalidJob("reply_to: expected an https:// URL of at most 500 characters (http:// on this machine only)")
@@ -75,8 +79,15 @@ def order(
     return Order(job_id, own_lane, digest, body)
 
 
+def _is(pattern: re.Pattern[str], text: Any) -> bool:
+    """Whether it is a text of this form: what a bot hands over nobody has checked."""
+    return isinstance(text, str) and pattern.fullmatch(text) is not None
+
+
 def _takes_replies(url: str) -> bool:
     """Whether a reply may be sent there: encrypted, or not over a network at all."""
+    if not _is(URL, url):
+        return False
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
@@ -84,7 +95,7 @@ def _takes_replies(url: str) -> bool:
     except ValueError:
         return False
     safe = parts.scheme == "https" or (parts.scheme == "http" and is_here)
-    return bool(safe and host and parts.username is None and URL.fullmatch(url))
+    return bool(safe and host and parts.username is None)
 
 
 def enqueue(redis: Redis, keys: Keys, settings: Settings, orders: Sequence[Order]) -> tuple[bool, list[str]]:

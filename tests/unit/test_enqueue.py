@@ -16,14 +16,17 @@ from worker.settings import Settings
 SETTINGS = Settings(payload_limit=1000)
 ACTOR = "actor: expected 1 to 50 characters without blanks: who asks for this?"
 ID = "id: expected 1 to 200 letters, digits or any of _.:@/+=~- , got {!r}"
-REASON = "reason: expected at most 2000 characters and no NUL, got {} characters"
+REASON = "reason: expected at most 2000 characters and no NUL, got {}"
+REPLY_TO = "reply_to: expected an https:// URL of at most 500 characters (http:// on this machine only)"
 SURROGATE = "payload: its text is not valid Unicode (a lone surrogate)"
 
 BAD: list[tuple[dict[str, Any], str]] = [
-    *[({"actor": actor}, ACTOR) for actor in ("", "x" * 51, "a b", "a\n", "\0", "\x7f")],
-    *[({"job_id": bad}, ID.format(bad)) for bad in ("", "x" * 201, "a b", "ä", "a\n", "\0", "a{b}")],
-    ({"reason": "x" * 2001}, REASON.format(2001)),
-    ({"reason": "a\0b"}, REASON.format(3)),
+    *[({"actor": actor}, ACTOR) for actor in ("", "x" * 51, "a b", "a\n", "\0", "\x7f", None, 5, b"a")],
+    *[({"job_id": bad}, ID.format(bad)) for bad in ("", "x" * 201, "a b", "ä", "a\n", "\0", "a{b}", 5, b"a")],
+    ({"reason": "x" * 2001}, REASON.format("2001 characters")),
+    ({"reason": "a\0b"}, REASON.format("3 characters")),
+    ({"reason": 5}, REASON.format("int")),
+    *[({"reply_to": url}, REPLY_TO) for url in (5, b"https://example.com/a")],
     ({"reason": "\ud800"}, SURROGATE),
     ({"actor": "\udc80"}, SURROGATE),
 ]
@@ -33,6 +36,12 @@ BAD: list[tuple[dict[str, Any], str]] = [
 def test_what_is_wrong_around_a_payload_is_named(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InvalidJob, match=f"^{re.escape(sentence)}$"):
         order(Note(body=1), SETTINGS, **{"actor": "a", **options})
+
+
+@pytest.mark.parametrize(("job", "name"), [({"body": 1}, "dict"), (None, "NoneType"), (Note, "ModelMetaclass")])
+def test_what_is_no_job_is_refused(job: Any, name: str) -> None:
+    with pytest.raises(InvalidJob, match=f"^job: expected an instance of a job kind, got {name}$"):
+        order(job, SETTINGS, actor="a")
 
 
 @pytest.mark.parametrize("body", ["\ud800", {"deep": ["\udfff"]}, {"\ud800": 1}])
