@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import uuid_utils
-from pydantic_core import PydanticSerializationError
 from redis import Redis
 
 from worker.envelope import encode
@@ -70,10 +69,7 @@ def order(
     if lane is not None and lane != own_lane:
         raise WrongLane(f"lane: a {job.kind} with this payload belongs on {own_lane!r}, not on {lane!r}")
     at = time.time_ns() // 1000
-    try:
-        digest, body = encode(job, lane=own_lane, job_id=job_id, actor=actor, reason=reason, at=at, reply_to=reply_to)
-    except (PydanticSerializationError, UnicodeEncodeError):
-        raise InvalidJob("payload: its text is not valid Unicode (a lone surrogate)") from None
+    digest, body = encode(job, lane=own_lane, job_id=job_id, actor=actor, reason=reason, at=at, reply_to=reply_to)
     if len(body) > settings.payload_limit:
         raise JobTooLarge(f"payload: the job takes {len(body)} bytes, the limit is {settings.payload_limit}")
     return Order(job_id, own_lane, digest, body)

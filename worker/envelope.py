@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
-from pydantic_core import from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from worker.errors import Damaged, InvalidJob
 from worker.job import Job, explain, payload_of
@@ -58,12 +58,17 @@ ADDRESS = re.compile(rb'"reply_to"\s*:\s*"[^"]*"?')
 def encode(
     job: Job, *, lane: str, job_id: str, actor: str, reason: str | None, at: int, reply_to: str | None = None
 ) -> tuple[str, bytes]:
-    """The digest, and the envelope without its `seq`. Raises InvalidJob for text that no statement could take."""
-    payload = payload_of(job)
-    digest = digest_of(job.kind, payload)
-    head = {"id": job_id, "kind": job.kind, "lane": lane, "actor": actor, "reason": reason, "at": at, "digest": digest}
+    """The digest, and the envelope without its `seq`. Raises InvalidJob for what no statement could take."""
+    around = {"id": job_id, "kind": job.kind, "lane": lane, "actor": actor, "reason": reason, "at": at}
     tail = {} if reply_to is None else {"reply_to": reply_to}
-    body = to_json({**head, "payload": payload, **tail})
+    try:
+        payload = payload_of(job)
+        digest = digest_of(job.kind, payload)
+        body = to_json({**around, "digest": digest, "payload": payload, **tail})
+    except (PydanticSerializationError, UnicodeError) as error:
+        if "surrogates" in str(error):
+            raise InvalidJob("payload: its text is not valid Unicode (a lone surrogate)") from None
+        raise InvalidJob(f"payload: expected what JSON can say ({error})") from None
     if NUL in body and (where := _nul_in(payload, "payload")):
         raise InvalidJob(f"{where}: expected text without NUL")
     return digest, body

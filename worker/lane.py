@@ -33,7 +33,7 @@ LANE_NAME = re.compile(r"[^\x00-\x20\x7f]{1,200}")
 
 def check_lane(name: str) -> str:
     """The name, if it is one. Raises Refused: a lane's name is 1 to 200 characters without blanks or controls."""
-    if not LANE_NAME.fullmatch(name):
+    if not isinstance(name, str) or not LANE_NAME.fullmatch(name):
         raise Refused(f"lane: {name!r} is no lane name; expected 1 to 200 characters without blanks")
     return name
 

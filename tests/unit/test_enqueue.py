@@ -51,6 +51,15 @@ def test_a_payload_with_a_lone_surrogate_is_refused(body: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "why"),
+    [(LookupError, "Unable to serialize unknown type: <class 'type'>"), (b"\xff", "'utf-8' codec can't decode .*")],
+)
+def test_a_payload_that_json_can_not_say_is_refused(body: Any, why: str) -> None:
+    with pytest.raises(InvalidJob, match=rf"^payload: expected what JSON can say \({why}\)$"):
+        order(Note(body=body), SETTINGS, actor="a")
+
+
+@pytest.mark.parametrize(
     ("body", "place"),
     [
         ("a\0", "body"),

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,8 +23,8 @@ def test_a_name_of_up_to_200_characters_without_blanks_and_controls_is_taken_as_
     assert check_lane(name) == name
 
 
-@pytest.mark.parametrize("name", ["", "x" * 201, "page: a", "a\tb", "a\n", "\0", "a\x7f", " "])
-def test_any_other_name_is_refused_in_a_sentence_that_shows_it(name: str) -> None:
+@pytest.mark.parametrize("name", ["", "x" * 201, "page: a", "a\tb", "a\n", "\0", "a\x7f", " ", None, 5, b"a"])
+def test_any_other_name_is_refused_in_a_sentence_that_shows_it(name: Any) -> None:
     sentence = f"lane: {name!r} is no lane name; expected 1 to 200 characters without blanks"
     with pytest.raises(Refused, match=f"^{re.escape(sentence)}$"):
         check_lane(name)
