@@ -5,6 +5,7 @@ control and time limits go on while it works. `acks_late` with a prefetch of one
 """
 
 import gc
+import logging
 import sys
 from functools import cache
 from typing import Any
@@ -22,10 +23,12 @@ from worker.events import Events
 from worker.job import load_kinds
 from worker.lane import Keys
 from worker.mask import Mask
-from worker.redis_client import redis_client
+from worker.redis_client import REDIS_AWAY, redis_client
 from worker.session import Session
 from worker.settings import Settings
 from worker.watch import WatchStep
+
+log = logging.getLogger(__name__)
 
 try:
     settings = Settings.load()
@@ -97,5 +100,12 @@ def drain(self: Task) -> str:
     here = workplace(self.request.hostname)
     here.events.drain = self.request.id
     name = f"{here.hostname}/{self.request.id}"  # whoever looks into a claimed lane reads whose claim it is
-    counts = Drain(settings, here.redis, here.session, here.alerts, here.events, here.hostname, name).run()
-    return ", ".join(f"{number} {what}" for what, number in sorted(counts.items())) or "nothing to do"
+    work = Drain(settings, here.redis, here.session, here.alerts, here.events, here.hostname, name)
+    try:
+        work.run()
+    except REDIS_AWAY as error:
+        # No failure: a traceback of redis-py takes more than a pipe holds. Who was killed while he waited to write the
+        # rest would leave Celery's main process waiting for it for ever, once it shuts down (billiard's Pool.join).
+        log.warning("Redis is away (%s); the drain ends.", type(error).__name__)
+        work.counts["outage"] += 1
+    return ", ".join(f"{number} {what}" for what, number in sorted(work.counts.items())) or "nothing to do"

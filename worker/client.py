@@ -11,18 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from redis import Redis
-from redis.exceptions import (
-    BusyLoadingError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-)
-from redis.exceptions import (
-    ConnectionError as RedisConnectionError,
-)
-from redis.exceptions import (
-    TimeoutError as RedisTimeoutError,
-)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 
 from worker.bell import load, ring
 from worker.enqueue import Order, enqueue, order, refusal
@@ -30,11 +20,10 @@ from worker.errors import NoOutcome, OnelaneError, Refused
 from worker.job import Job
 from worker.lane import Keys
 from worker.outcome import Outcome
-from worker.redis_client import block_seconds, misconfigured, redis_client
+from worker.redis_client import REDIS_AWAY, block_seconds, misconfigured, redis_client
 from worker.settings import Settings
 from worker.spool import Spool
 
-REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError)
 BREATHER_SECONDS = 1.0
 
 State = Literal["queued", "duplicate", "spooled", "refused", "in_transaction"]

@@ -43,3 +43,23 @@ def test_sessions_are_closed_when_a_worker_is_asked_to_end(
     ends = {f"[onelane {name}] LOG:  disconnection", "[onelane-watch] LOG:  disconnection"}
     eventually(lambda: all(end in said() for end in ends), "the sessions have ended")
     assert re.findall(r"\[onelane.*unexpected EOF.*", said()) == []
+
+
+def test_a_drain_that_redis_leaves_is_no_failure_and_the_next_one_goes_on(
+    stand: Stand, settings: Settings, notebook: Notebook, tmp_path: Path
+) -> None:
+    """A failed task's traceback may be more than fits into its pool's pipe."""
+    log = tmp_path / "log"
+    with running_worker(settings.model_copy(update={"linger_ms": 3_000, "slice_ms": 60_000}), log) as worker:
+        assert notebook.client.enqueue(Write(page="p", text="one"), actor=ACTOR).wait(20).status == "applied"
+        eventually(lambda: notebook.redis.zcard(notebook.keys.named("lingering")) == 1, "the drain lingers")
+        stand.redis.kill()
+        eventually(lambda: "Redis is away" in log.read_text(), "the drain notices")
+        stand.redis.start()
+        assert notebook.client.enqueue(Write(page="p", text="two"), actor=ACTOR).wait(20).status == "applied"
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(20) == 0
+    said = log.read_text()
+    assert "Redis is away (ConnectionError); the drain ends." in said
+    assert "'1 applied, 1 outage'" in said
+    assert "raised unexpected" not in said

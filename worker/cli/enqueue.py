@@ -14,13 +14,13 @@ from redis.exceptions import RedisError
 from worker.cli.job_file import hand_in
 from worker.cli.output import Json, complain, print_json, say
 from worker.cli.streams import read_from
-from worker.client import REDIS_AWAY, Client, Handle
+from worker.client import Client, Handle
 from worker.enqueue import Order, order
 from worker.errors import ConfigurationError, NoOutcome, SpoolUnusable
 from worker.fields import read_fields, with_fields
 from worker.job import kind_of, load_kinds, parse
 from worker.outcome import Outcome
-from worker.redis_client import misconfigured, require_usable
+from worker.redis_client import REDIS_AWAY, misconfigured, require_usable
 
 
 def enqueue(  # noqa: PLR0913 - one for each option
