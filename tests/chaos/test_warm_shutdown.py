@@ -2,6 +2,8 @@
 
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from tests.chaos.conftest import Stand
 from tests.integration.kinds import Write
 from tests.integration.notebook import ACTOR, Notebook, eventually
-from tests.operations.conftest import running_worker
+from tests.operations.conftest import environment, running_worker
 from worker.settings import Settings
 
 
@@ -63,3 +65,12 @@ def test_a_drain_that_redis_leaves_is_no_failure_and_the_next_one_goes_on(
     assert "Redis is away (ConnectionError); the drain ends." in said
     assert "'1 applied, 1 outage'" in said
     assert "raised unexpected" not in said
+
+
+def test_a_process_of_the_pool_waits_two_seconds_for_a_result_that_nobody_reads(settings: Settings) -> None:
+    """The moment in which it matters can't be chosen from outside (storms have met it): that the setting is one can."""
+    look = "[getattr(pool, f'GUARANTEE_MESSAGE_CONSUMPTION_RETRY_{name}') for name in ('LIMIT', 'INTERVAL')]"
+    code = f"from billiard import pool; print({look}); import worker.app; print({look})"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment(settings), capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[300, 0.1]", "[20, 0.1]"]
