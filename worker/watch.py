@@ -45,7 +45,7 @@ class Watch:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._keys = Keys(settings.prefix)
-        self._redis: Redis = redis_client(settings)
+        self._redis: Redis | None = None
         self._listening: Connection | None = None
         self._connect_after = 0.0
         self._look_after = LOOK_SECONDS
@@ -63,6 +63,8 @@ class Watch:
     def tick(self, *, outbox: bool) -> bool:
         """Ring if a drain is needed; whether it was. `outbox` says that something may wait there."""
         try:
+            if self._redis is None:
+                self._redis = redis_client(self._settings, alone=True)
             needed = bool(run(self._redis, self._keys, "due", int(outbox), PATIENCE_US))
         except RedisError:
             return False  # the bell needs Redis too; the next tick asks again
@@ -80,7 +82,8 @@ class Watch:
 
     def _disconnect(self) -> None:
         self._stop_listening()
-        self._redis.close()
+        if self._redis is not None:
+            self._redis.close()
 
     def _stop_listening(self) -> None:
         if self._listening is not None:

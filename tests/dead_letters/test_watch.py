@@ -41,5 +41,4 @@ def test_nobody_is_called_for_an_empty_outbox(notebook: Notebook) -> None:
     watch._begin_listening()
     assert watch._listen() is False
     assert watch._listening is not None
-    watch._listening.close()
-    watch._redis.close()
+    watch._disconnect()
