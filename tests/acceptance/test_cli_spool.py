@@ -206,6 +206,8 @@ def test_a_spool_that_can_not_be_used_is_said(onelane: Onelane, server: RunningR
     for words in (("spool", "status"), ("spool", "flush"), ("job", "Ev1")):
         done = blocked(*words)
         assert (words, done.code, done.out, done.err) == (words, 2, "", f"{sentence}\n")
+    done = blocked(*enqueue("1"))
+    assert (done.code, done.out, done.err) == (2, "", f"Nothing was enqueued. {sentence}\n")
     server.stop()
     done = blocked(*enqueue("1"))
     assert (done.code, done.out, done.err) == (2, "", f"Nothing was enqueued. {sentence}\n")

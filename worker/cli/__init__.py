@@ -14,7 +14,7 @@ import typer
 from redis.exceptions import RedisError
 
 from worker.cli.commands import Overview
-from worker.cli.output import complain, is_output_lost, say
+from worker.cli.output import FULL, complain, drop_output, say
 from worker.cli.secrets import without_passwords
 from worker.errors import ConfigurationError, OnelaneError
 
@@ -53,7 +53,8 @@ def main() -> None:
     except RedisError as error:
         _fail(f"Redis can't be used ({type(error).__name__}: {error}).", 2)
     except Exception as error:
-        if isinstance(error, OSError) and is_output_lost(error):
+        if isinstance(error, OSError) and error.errno in FULL:
+            drop_output()
             _fail(f"The answer can't be written to its end ({error.strerror}).", 1)
         _fail_if_database(error)
         raise

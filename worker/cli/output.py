@@ -42,14 +42,11 @@ def complain(sentence: str) -> None:
     typer.echo(_printable(sentence), err=True)
 
 
-def is_output_lost(error: OSError) -> bool:
-    """Whether what was to be written can't be. Then what Python still holds of it is dropped, lest it try once more."""
-    if error.errno not in FULL:
-        return False
+def drop_output() -> None:
+    """Drop what Python still holds of an answer that can't be written, lest it try once more at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
-    return True
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
