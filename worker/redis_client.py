@@ -34,7 +34,7 @@ FORBIDDEN_IN_SCRIPT = ("ACL failure in script", "can't run this command or subco
 def redis_client(settings: Settings, *, alone: bool = False) -> Redis:
     """A client for the lanes' Redis; it connects on first use. Raises ConfigurationError when the URL is none.
 
-    For who is `alone`, one thread, it holds a single connection, and a command costs a third less CPU; it connects at
+    For who is `alone`, one thread, it holds a single connection, and a command costs a fifth less CPU; it connects at
     once, and raises redis.RedisError.
     """
     try:
